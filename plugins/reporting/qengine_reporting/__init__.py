@@ -1,0 +1,1 @@
+"""qengine_reporting."""

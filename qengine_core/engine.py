@@ -1,0 +1,254 @@
+"""Composes a run from components, runs it, and returns what came out. It knows no component by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from qengine_core.agenda import Agenda
+from qengine_core.blocks import Source, StreamInfo
+from qengine_core.clock import SimulatedClock
+from qengine_core.compose import Composition, compose
+from qengine_core.errors import ConfigError, QEngineError, RunError, did_you_mean
+from qengine_core.hookspecs import RunContext, RunFailed, RunFinished
+from qengine_core.loop import Loop, Progress
+from qengine_core.manager import Plugins
+from qengine_core.participant import Participant
+from qengine_core.randomness import Randomness
+from qengine_core.run import Run
+from qengine_core.timeline import Timeline
+from qengine_core.vocabulary import Instrument
+from qengine_core.wall import Stopwatch
+
+__all__ = ["Engine", "PythonRunner", "Result"]
+
+_WAKES = ("interest", "every-row")
+
+
+@attrs.define(kw_only=True)
+class Result(Mapping[str, Any]):
+    """What a run left: tables by name (``result.fills``, ``result["fills"]``), counts, and its settings.
+
+    ``rows`` is the market data rows walked, ``wakes`` how often a participant was called for one,
+    ``seconds`` the wall time of the loop alone. ``flags`` lists observers that failed.
+    """
+
+    config: Mapping[str, Any]
+    plugins: Mapping[str, str]
+    streams: tuple[StreamInfo, ...]
+    instruments: tuple[Instrument, ...]
+    counts: Mapping[str, Any]
+    rows: int
+    wakes: int
+    seconds: float
+    start_ts: int
+    end_ts: int
+    components: Mapping[str, tuple[Any, ...]] = attrs.field(repr=False)
+    flags: list[str] = attrs.field(factory=list)
+    out: str | None = None
+    _tables: dict[str, Any] = attrs.field(factory=dict, repr=False)
+
+    def provide(self, name: str, table: Any) -> None:
+        """Add a table, or a callable that makes it when first asked for."""
+        self._tables[name] = table
+
+    def __getitem__(self, name: str) -> Any:
+        table = self._tables[name]
+        if callable(table):
+            table = self._tables[name] = table()
+        return table
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name not in self._tables:
+            raise AttributeError(f"The result has no table {name!r} ({did_you_mean(name, self._tables)}).")
+        return self[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tables)
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+
+@attrs.frozen(kw_only=True)
+class PythonRunner:
+    """The reference runner: the loop in plain Python."""
+
+    def run(self, loop: Loop, timeline: Timeline) -> None:
+        loop.run(timeline)
+
+
+class Engine:
+    """A composition that can be run any number of times, with the same result each time.
+
+    Every argument takes a component, the name of a registered one, or a mapping with ``use`` and its
+    parameters; ``feed``, ``strategy`` and ``report`` also take a list. Left out, the ledger is
+    ``standard``, the broker ``simulated``, and commission and slippage are ``none``. ``seed`` feeds every
+    random generator of the run. ``wake="every-row"`` selects the naive loop, for checking. ``base`` is
+    the folder that relative files are looked for in.
+    """
+
+    def __init__(
+        self,
+        *,
+        feed: Any,
+        strategy: Any,
+        ledger: Any = None,
+        broker: Any = None,
+        commission: Any = None,
+        slippage: Any = None,
+        report: Any = None,
+        runner: Any = None,
+        seed: int = 0,
+        wake: str = "interest",
+        plugins: Plugins | None = None,
+        base: Path | str = ".",
+    ) -> None:
+        given = {
+            "feed": feed,
+            "strategy": strategy,
+            "ledger": ledger,
+            "broker": broker,
+            "commission": commission,
+            "slippage": slippage,
+            "report": report,
+            "runner": runner,
+        }
+        self.plugins = plugins if plugins is not None else Plugins.discover()
+        self._composition = compose(self.plugins, given, Path(base))
+        if wake not in _WAKES:
+            raise ConfigError(f"wake must be one of {', '.join(map(repr, _WAKES))}, not {wake!r}.")
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise ConfigError(f"seed must be a whole number >= 0, not {seed!r}.")
+        self._seed, self._wake = seed, wake
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], *, plugins: Plugins | None = None, base: Path | str = ".") -> Engine:
+        """Compose from plain values, as a run file holds them. Raises ConfigError naming an unknown key."""
+        known = {*_KINDS, "seed", "wake"}
+        for key in config:
+            if key not in known:
+                raise ConfigError(f"There is no setting {key!r} ({did_you_mean(key, known)}).")
+        for kind in ("feed", "strategy"):
+            if kind not in config:
+                raise ConfigError(f"[{kind}] is missing: say which {kind} to use.")
+        return cls(**config, plugins=plugins, base=base)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The composition as plain values, complete with defaults: ``from_config`` takes it back."""
+        return {"seed": self._seed, "wake": self._wake, **self._composition.config}
+
+    def run(self, *, out: str | None = None, progress: Progress | None = None) -> Result:
+        """Run to the end and return the result; with ``out``, installed reporting writes it there.
+
+        ``progress(rows, ts)`` is called now and then. Raises QEngineError, one sentence long, for
+        mistakes of data, configuration or strategy.
+        """
+        state: dict[str, Any] = {}
+        context = {"out": out, "config": self.config, "state": state}
+        try:
+            self.plugins.call("qengine_run_started", RunContext(**context))
+            result = self._run(out, progress)
+            finished = RunFinished(**context, result=result)
+            result.flags += self.plugins.call("qengine_run_finished", finished, isolate=out is None)
+            return result
+        except BaseException as error:
+            self.plugins.call("qengine_run_failed", RunFailed(**context, error=error), isolate=True)
+            raise
+
+    def _run(self, out: str | None, progress: Progress | None) -> Result:
+        composition = self._composition
+        sources = [feed.open() for feed in composition.components["feed"]]
+        run, timeline = _prepare(sources, composition, self._seed)
+        loop = Loop(
+            clock=run.clock,
+            agenda=run.agenda,
+            participants=run.participants,
+            streams=run.streams,
+            every_row=self._wake == "every-row",
+            progress=progress,
+        )
+        watch = Stopwatch()
+        _guarded(run, lambda: _drive(run, loop, timeline, composition.components["runner"][0]))
+        seconds = watch.seconds()
+        result = Result(
+            config=self.config,
+            plugins=composition.plugins_used,
+            streams=tuple(source.info for source in sources),
+            instruments=run.instruments,
+            counts={key: value for p in run.participants for key, value in p.counts().items()},
+            rows=loop.rows,
+            wakes=loop.wakes,
+            seconds=seconds,
+            start_ts=loop.first_ts,
+            end_ts=loop.last_ts,
+            components=composition.components,
+            out=out,
+        )
+        for participant in run.participants:
+            for name, table in participant.tables().items():
+                result.provide(name, table)
+        return result
+
+
+_KINDS = ("feed", "strategy", "ledger", "broker", "commission", "slippage", "report", "runner")
+
+
+def _prepare(sources: Sequence[Source], composition: Composition, seed: int) -> tuple[Run, Timeline]:
+    """Build the participants in the order in which they lean on one another."""
+    instruments: dict[str, Instrument] = {}
+    for source in sources:
+        for instrument in source.info.instruments:
+            if instruments.setdefault(instrument.name, instrument) != instrument:
+                raise ConfigError(
+                    f"Instrument {instrument.name} is described differently by two feeds: "
+                    f"{instruments[instrument.name]} and {instrument}."
+                )
+    run = Run(
+        clock=SimulatedClock(),
+        agenda=Agenda(),
+        random=Randomness(seed),
+        instruments=tuple(instruments.values()),
+        streams=tuple(source.info for source in sources),
+        components=composition.components,
+    )
+    for kind in ("ledger", "broker", "strategy"):
+        for component in composition.components[kind]:
+            participant: Participant = component.build(run)
+            run.built[kind] = participant
+            run.participants.append(participant)
+    blocks = [(source.info.phase, source.blocks(index, run.codes)) for index, source in enumerate(sources)]
+    return run, Timeline(blocks)
+
+
+def _drive(run: Run, loop: Loop, timeline: Timeline, runner: Any) -> None:
+    for participant in run.participants:
+        participant.on_start()
+    runner.run(loop, timeline)
+    run.clock.stand_at(loop.last_ts)
+    for participant in reversed(run.participants):
+        participant.on_stop()
+        run.agenda.drain()
+
+
+def _guarded(run: Run, drive: Callable[[], None]) -> None:
+    """Turn what a component raises into one sentence that says where and when; the cause stays attached."""
+    try:
+        drive()
+    except QEngineError:
+        raise
+    except Exception as error:
+        where = getattr(error, "__notes__", ["a component"])[0]
+        raise RunError(f"{where} raised {type(error).__name__} at {_readable(run.clock.now)}: {error}") from error
+
+
+def _readable(ts: int) -> str:
+    import numpy as np
+
+    return f"{np.datetime64(ts, 'ns').astype('datetime64[us]')}Z" if ts else "the start"

@@ -1,0 +1,172 @@
+"""The loop: moves one clock along the timeline and wakes who asked. It knows no prices, no orders, no money.
+
+Read it top-down. ``run`` walks segments; ``_walk`` goes straight to the next row that somebody wants;
+``_deliver`` hands one row to everyone who wants it, in rank order; ``_keep_appointments`` runs what was
+scheduled. The naive mode delivers every row one at a time, and must never give a different result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from qengine_core.agenda import Agenda
+from qengine_core.blocks import Segment, StreamInfo
+from qengine_core.clock import Position, SimulatedClock
+from qengine_core.participant import Participant
+from qengine_core.vocabulary import Phase
+
+__all__ = ["Loop"]
+
+# How far ahead others are asked to look while one participant works through a run of rows. It starts
+# small after anything happened (so that a scan's cost stays proportional to the progress made), and
+# grows while nothing does.
+_NEAR_ROWS = 64
+_FAR_ROWS = 1 << 20
+
+Progress = Callable[[int, int], None]
+
+
+class Loop:
+    """The reference runner, in plain Python."""
+
+    def __init__(
+        self,
+        *,
+        clock: SimulatedClock,
+        agenda: Agenda,
+        participants: Sequence[Participant],
+        streams: Sequence[StreamInfo],
+        every_row: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
+        ranked = sorted(participants, key=lambda participant: participant.rank)
+        self._followers = [tuple(p for p in ranked if p.follows(stream)) for stream in streams]
+        self._closers = [
+            tuple(p for p in followers if type(p).end_segment is not Participant.end_segment)
+            for followers in self._followers
+        ]
+        self._phases = [stream.phase for stream in streams]
+        self._clock = clock
+        self._agenda = agenda
+        self._position = Position()
+        self._advance = self._step if every_row else self._walk
+        self._progress = progress
+        self._look_ahead = _NEAR_ROWS
+        self.rows = 0
+        self.wakes = 0
+        self.first_ts = 0
+        self.last_ts = 0
+
+    def run(self, timeline: Iterable[Segment]) -> None:
+        """Walk the whole timeline, then whatever is scheduled up to its last instant."""
+        self._agenda.drain()
+        for segment in timeline:
+            self.first_ts = self.first_ts or int(segment.block.ts[segment.start])
+            self._run_segment(segment)
+            self._close(segment)
+            self.last_ts = int(segment.block.ts[segment.stop - 1])
+            self.rows += segment.stop - segment.start
+            if self._progress is not None:
+                self._progress(self.rows, self.last_ts)
+        while (due := self._agenda.next_key) is not None and due[0] <= self.last_ts:
+            self._keep_appointments()
+
+    def _run_segment(self, segment: Segment) -> None:
+        """Alternate between stretches of rows and the appointments that fall between them."""
+        agenda, advance, row = self._agenda, self._advance, segment.start
+        while row < segment.stop:
+            stop = self._rows_before_appointment(segment, row)
+            if stop == row:
+                self._position.row = row - 1
+                self._clock.stand_on(segment.block, self._position)
+                self._keep_appointments()
+            due = agenda.next_key
+            while row < stop and agenda.next_key == due:
+                row = advance(segment, row, stop)
+
+    def _walk(self, segment: Segment, row: int, stop: int) -> int:
+        """Go to the next row that anybody wants, hand over, and return the row to go on from.
+
+        Participants are asked from the last rank to the first: a strategy knows its next row at once,
+        and thereby bounds how far the broker has to scan for a price. Whoever turns out to be the only
+        one with an interest in a run of rows works through that run by itself.
+        """
+        followers = self._followers[segment.block.stream]
+        near = row + self._look_ahead
+        first = second = min(stop, row + _FAR_ROWS)  # second: nobody else wants a row before it
+        runner = -1
+        for index in range(len(followers) - 1, -1, -1):
+            limit = min(second, max(first + 1, near))
+            wanted = followers[index].next_row(segment, row, limit)
+            if wanted >= limit:
+                second = limit
+            elif wanted < first:
+                first, second, runner = wanted, first, index
+            elif wanted == first:
+                second, runner = first + 1, index
+            else:
+                second = wanted
+        if runner < 0:
+            self._look_ahead = min(self._look_ahead * 4, _FAR_ROWS)
+            return second
+        return self._hand_over(segment, first, second, runner)
+
+    def _hand_over(self, segment: Segment, first: int, second: int, runner: int) -> int:
+        """Let the first-ranked interested participant act, and then whoever acts after it on the same row."""
+        self._position.row = first
+        self._clock.stand_on(segment.block, self._position)
+        followers = self._followers[segment.block.stream]
+        row = followers[runner].on_rows(segment, first, second)
+        self.wakes += 1
+        if self._agenda.pending:
+            self._look_ahead = _NEAR_ROWS
+            self._agenda.drain()
+        elif second > first + 1:
+            self._look_ahead = min(self._look_ahead * 4, _FAR_ROWS)
+            return row
+        self._deliver(segment, row - 1, runner + 1)
+        return row
+
+    def _step(self, segment: Segment, row: int, stop: int) -> int:
+        """The naive mode: every row, everyone asked."""
+        self._deliver(segment, row, 0)
+        return row + 1
+
+    def _deliver(self, segment: Segment, row: int, rank: int) -> None:
+        """Offer one row to the participants from ``rank`` on, draining immediate events after each."""
+        for participant in self._followers[segment.block.stream][rank:]:
+            if participant.next_row(segment, row, row + 1) == row:
+                self._position.row = row
+                self._clock.stand_on(segment.block, self._position)
+                participant.on_rows(segment, row, row + 1)
+                self.wakes += 1
+                self._agenda.drain()
+
+    def _rows_before_appointment(self, segment: Segment, row: int) -> int:
+        """The row up to which nothing scheduled is due: ``row`` itself if something is due now."""
+        due, ts = self._agenda.next_key, segment.block.ts
+        if due is None:
+            return segment.stop
+        due_ts, due_phase = due
+        side = "left" if due_phase < self._phases[segment.block.stream] else "right"
+        bound = int(np.searchsorted(ts, due_ts, side=side))  # type: ignore[call-overload]
+        return min(max(bound, row), segment.stop)
+
+    def _keep_appointments(self) -> None:
+        """Run everything scheduled for the earliest (ts, phase)."""
+        for event in self._agenda.take():
+            self._clock.stand_at(event.ts)
+            assert event.action is not None
+            event.action()
+            self._agenda.drain()
+
+    def _close(self, segment: Segment) -> None:
+        """Tell those who keep running state that the segment is over."""
+        closers = self._closers[segment.block.stream]
+        if closers:
+            self._position.row = segment.stop - 1
+            self._clock.stand_on(segment.block, self._position)
+            for participant in closers:
+                participant.end_segment(segment)

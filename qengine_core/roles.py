@@ -1,0 +1,272 @@
+"""The role each kind of component plays, as Protocols, and the typed records that announce components.
+
+A component is a frozen attrs class: its fields are its parameters, and its role's methods import heavy
+code only when called. Kinds of which a run has state (broker, ledger, strategy) are built per run by
+``build``, so that one composition can be run any number of times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+import attrs
+
+from qengine_core.vocabulary import Leg, Order, TimeInForce
+
+if TYPE_CHECKING:
+    import argparse
+
+    from qengine_core.blocks import Segment, Source
+    from qengine_core.engine import Result
+    from qengine_core.loop import Loop
+    from qengine_core.manager import Plugins
+    from qengine_core.run import Run
+
+__all__ = [
+    "Broker",
+    "BrokerComponent",
+    "BrokerSpec",
+    "Command",
+    "CommandSpec",
+    "CommissionModel",
+    "CommissionSpec",
+    "ComponentSpec",
+    "Feed",
+    "FeedSpec",
+    "Ledger",
+    "LedgerComponent",
+    "LedgerSpec",
+    "OrderType",
+    "OrderTypeSpec",
+    "PositionView",
+    "Report",
+    "ReportSpec",
+    "Runner",
+    "RunnerSpec",
+    "SlippageModel",
+    "SlippageSpec",
+    "StrategyComponent",
+    "StrategySpec",
+]
+
+
+class Feed(Protocol):
+    """Market data from somewhere, as one stream."""
+
+    def open(self) -> Source:
+        """Look at what there is (instruments, columns), refusing what cannot be read. Raises DataError."""
+        ...
+
+
+class StrategyComponent(Protocol):
+    """Something that decides."""
+
+    def build(self, run: Run) -> Any:
+        """Return the Participant that acts for it in this run."""
+        ...
+
+
+class OrderType(Protocol):
+    """A recipe that expands into matching primitives."""
+
+    def legs(self) -> tuple[Leg, ...]:
+        """The primitives, relative to the side and quantity of the request they will serve."""
+        ...
+
+
+class Broker(Protocol):
+    """Takes orders while a run is under way. It is a Participant too."""
+
+    def submit(
+        self,
+        code: int,
+        side: int,
+        quantity: float,
+        order_type: OrderType | None = None,
+        time_in_force: TimeInForce = TimeInForce.GTC,
+        expires_ts: int = -1,
+        tag: str = "",
+    ) -> Order:
+        """Create an order (``quantity`` > 0, ``side`` +1 or -1) and send it; without a type, at market.
+
+        Of a recipe with several legs, the first leg's order is returned.
+        """
+        ...
+
+    def cancel(self, order: Order, reason: str = "requested") -> None:
+        """Ask for an order to be taken off the market; without effect on one that is closed."""
+        ...
+
+    def open_orders(self, code: int | None = None) -> Sequence[Order]:
+        """The orders that can still fill, oldest first; of one instrument or of all."""
+        ...
+
+
+class BrokerComponent(Protocol):
+    """Settings of a broker; makes one per run."""
+
+    def build(self, run: Run) -> Any: ...
+
+
+class PositionView(Protocol):
+    """What is held of one instrument. ``quantity`` is signed; money is in the ledger's currency."""
+
+    @property
+    def quantity(self) -> float: ...
+    @property
+    def average_price(self) -> float: ...
+    @property
+    def realised_pnl(self) -> float: ...
+
+
+class Ledger(Protocol):
+    """Keeps the account while a run is under way. It is a Participant too."""
+
+    @property
+    def cash(self) -> float: ...
+
+    @property
+    def equity(self) -> float:
+        """Cash plus positions at the last known prices."""
+        ...
+
+    def position(self, code: int) -> PositionView: ...
+
+    def held(self) -> Sequence[int]:
+        """Codes of the instruments whose quantity is not zero, ascending."""
+        ...
+
+    def mark(self, code: int) -> float:
+        """The last known price of an instrument, NaN before its first row."""
+        ...
+
+    def marks(self) -> Any:
+        """The last known price of every instrument by code: a read-only float64 array, valid until time moves."""
+        ...
+
+    def short_value(self) -> float:
+        """Market value of the short positions, as a positive number."""
+        ...
+
+
+class LedgerComponent(Protocol):
+    """Settings of a ledger; makes one per run."""
+
+    def build(self, run: Run) -> Any: ...
+
+
+class CommissionModel(Protocol):
+    """What the broker charges: one pure scalar function over an order's cumulative execution.
+
+    It is called with the *order's total* filled quantity and average price, and the broker charges the
+    difference to what the order has paid already, so minimums and fixed fees count once per order.
+    ``commission`` must be a static method in the subset that numba compiles, so that the same function
+    serves Python and compiled code; ``rates`` are its parameters as plain floats.
+    """
+
+    @property
+    def rates(self) -> tuple[float, ...]: ...
+
+    @staticmethod
+    def commission(quantity: float, price: float, multiplier: float, rates: Sequence[float]) -> float:
+        """Commission in the instrument's currency for ``quantity`` > 0 at ``price``."""
+        ...
+
+
+class SlippageModel(Protocol):
+    """The price concession of a fill: one pure scalar function, numba-compilable like a commission."""
+
+    @property
+    def rates(self) -> tuple[float, ...]: ...
+
+    @staticmethod
+    def slippage(
+        quantity: float, price: float, volume: float, taken: float, spread: float, rates: Sequence[float]
+    ) -> float:
+        """Concession per unit (>= 0), in price units, for ``quantity`` > 0 at ``price``.
+
+        ``volume`` is the row's volume (infinite if unknown), ``taken`` what orders of this run already took
+        of it, ``spread`` the row's bid-ask spread (NaN if unknown, 0 where the price already includes it).
+        """
+        ...
+
+
+class Report(Protocol):
+    """Writes something a person or a program reads after the run."""
+
+    def write(self, result: Result, folder: Path) -> None: ...
+
+
+class Runner(Protocol):
+    """Drives a run's participants along its timeline; must write the reference loop's journal."""
+
+    def run(self, loop: Loop, timeline: Iterable[Segment]) -> None: ...
+
+
+class Command(Protocol):
+    """A subcommand of ``qengine``."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's arguments."""
+        ...
+
+    def main(self, options: argparse.Namespace, plugins: Plugins) -> int:
+        """Run it; return the exit status. Raises QEngineError for the user's mistakes."""
+        ...
+
+
+C = TypeVar("C", covariant=True)
+
+
+@attrs.frozen(kw_only=True)
+class ComponentSpec(Generic[C]):
+    """Announces one component: a name unique in its kind, one line on what it is, and its class."""
+
+    kind: ClassVar[str]
+    name: str
+    summary: str
+    component: type[C]
+
+
+class FeedSpec(ComponentSpec[Feed]):
+    kind = "feed"
+
+
+class StrategySpec(ComponentSpec[StrategyComponent]):
+    kind = "strategy"
+
+
+class OrderTypeSpec(ComponentSpec[OrderType]):
+    kind = "order_type"
+
+
+class BrokerSpec(ComponentSpec[BrokerComponent]):
+    kind = "broker"
+
+
+class LedgerSpec(ComponentSpec[LedgerComponent]):
+    kind = "ledger"
+
+
+class CommissionSpec(ComponentSpec[CommissionModel]):
+    kind = "commission"
+
+
+class SlippageSpec(ComponentSpec[SlippageModel]):
+    kind = "slippage"
+
+
+class ReportSpec(ComponentSpec[Report]):
+    kind = "report"
+
+
+class RunnerSpec(ComponentSpec[Runner]):
+    kind = "runner"
+
+
+class CommandSpec(ComponentSpec[Command]):
+    kind = "command"
+
+
