@@ -1,1 +1,7 @@
-"""qengine_broker_sim."""
+"""The simulated broker of QEngine: matching, order states, liquidity, buying power."""
+
+from __future__ import annotations
+
+from qengine_broker_sim.settings import SimulatedBroker
+
+__all__ = ["SimulatedBroker"]

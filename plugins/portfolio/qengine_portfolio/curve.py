@@ -1,0 +1,109 @@
+"""Compiled passes over market data: last prices, and the equity curve from fills and prices."""
+
+from __future__ import annotations
+
+from numba import njit
+
+__all__ = ["advance_marks_nb", "equity_nb"]
+
+
+@njit("void(int32[::1], float64[::1], int64, int64, float64[::1])", cache=True, nogil=True)
+def advance_marks_nb(codes, prices, start, stop, marks):  # type: ignore[no-untyped-def]
+    """Set ``marks[code]`` to the last price of each instrument among rows ``start <= row < stop``."""
+    for row in range(start, stop):
+        marks[codes[row]] = prices[row]
+
+
+# Defined before its caller: explicit signatures compile on the spot.
+@njit("void(int32, float64, float64[::1], int32[::1], int64[::1])", cache=True, nogil=True)
+def _apply_nb(code, quantity, quantities, held, held_count):  # type: ignore[no-untyped-def]
+    """Change one position and keep the list of held codes ascending."""
+    before = quantities[code]
+    after = before + quantity
+    if abs(after) <= 1e-9 * abs(quantity):  # what is left of 0.1 + 0.2 - 0.3
+        after = 0.0
+    quantities[code] = after
+    count = held_count[0]
+    if before == 0.0 and after != 0.0:
+        place = count
+        while place > 0 and held[place - 1] > code:
+            held[place] = held[place - 1]
+            place -= 1
+        held[place] = code
+        held_count[0] = count + 1
+    elif before != 0.0 and after == 0.0:
+        place = 0
+        while held[place] != code:
+            place += 1
+        for index in range(place, count - 1):
+            held[index] = held[index + 1]
+        held_count[0] = count - 1
+
+
+@njit(
+    "int64(int64[::1], int32[::1], float64[::1], int64, int64, int64, int64[::1], "
+    "int64[::1], int32[::1], float64[::1], float64[::1], "
+    "float64[::1], float64[::1], float64[::1], int32[::1], int64[::1], float64[::1], int64[::1], float64[:, ::1])",
+    cache=True,
+    nogil=True,
+)
+def equity_nb(  # type: ignore[no-untyped-def]
+    ts,
+    codes,
+    prices,
+    start,
+    stop,
+    interval,
+    next_ts,
+    fill_rows,
+    fill_codes,
+    fill_quantities,
+    fill_cash,
+    quantities,
+    marks,
+    multipliers,
+    held,
+    held_count,
+    cash,
+    out_ts,
+    out,
+):
+    """Walk rows, apply each fill on the row it happened, and write the account at sampled instants.
+
+    ``fill_quantities`` is signed, ``fill_cash`` the change of cash. ``quantities``, ``marks``, ``held``
+    (codes with a position, ``held_count[0]`` of them), ``cash[0]`` and ``next_ts[0]`` carry over to the
+    next call. Each sample sums the held positions afresh, so that no rounding error builds up. Columns of
+    ``out``: equity, cash, long value, short value. Returns the number of samples.
+    """
+    written = 0
+    fill = 0
+    for row in range(start, stop):
+        while fill < len(fill_rows) and fill_rows[fill] <= row:
+            _apply_nb(fill_codes[fill], fill_quantities[fill], quantities, held, held_count)
+            cash[0] += fill_cash[fill]
+            fill += 1
+        marks[codes[row]] = prices[row]
+        now = ts[row]
+        if now < next_ts[0] or (row + 1 < stop and ts[row + 1] == now):
+            continue
+        next_ts[0] = now + 1 if interval == 0 else (now // interval + 1) * interval
+        longs = 0.0
+        shorts = 0.0
+        for index in range(held_count[0]):
+            code = held[index]
+            value = quantities[code] * marks[code] * multipliers[code]
+            if value >= 0:
+                longs += value
+            else:
+                shorts -= value
+        out_ts[written] = now
+        out[written, 0] = cash[0] + longs - shorts
+        out[written, 1] = cash[0]
+        out[written, 2] = longs
+        out[written, 3] = shorts
+        written += 1
+    while fill < len(fill_rows):
+        _apply_nb(fill_codes[fill], fill_quantities[fill], quantities, held, held_count)
+        cash[0] += fill_cash[fill]
+        fill += 1
+    return written

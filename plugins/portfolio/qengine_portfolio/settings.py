@@ -1,0 +1,32 @@
+"""The ledger's settings; light to import, because the accounts themselves are built per run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qengine_core.plugin import component, param
+
+if TYPE_CHECKING:
+    from qengine_core.run import Run
+
+__all__ = ["StandardLedger"]
+
+
+@component
+class StandardLedger:
+    """One account in one currency, at average cost, marked at the last known price.
+
+    The equity curve has a row at every bar's timestamp. Where a run has no bars, it has one at the first
+    print or quote of every ``tick_interval`` seconds, and a last one at the end.
+    """
+
+    cash: float = param(100_000.0, help="Cash at the start of the run.", unit="currency", ge=0)
+    currency: str = param("USD", help="The account's currency; every instrument must be quoted in it.")
+    tick_interval: float = param(
+        60.0, help="How often the equity curve is sampled when there are no bars.", unit="seconds", ge=0
+    )
+
+    def build(self, run: Run) -> Any:
+        from qengine_portfolio.ledger import LedgerBook
+
+        return LedgerBook(self, run)

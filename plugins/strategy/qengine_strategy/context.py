@@ -1,0 +1,282 @@
+"""What a strategy may do and see: the clock, chance, orders, the account. It holds no state of its own."""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qengine_core.plugin import (
+    BAR,
+    BUY,
+    SELL,
+    ConfigError,
+    Order,
+    OrderType,
+    TimeInForce,
+    did_you_mean,
+)
+from qengine_strategy.events import to_datetime
+
+if TYPE_CHECKING:
+    from qengine_core.run import Run
+    from qengine_strategy.driver import StrategyDriver
+    from qengine_strategy.timer import Timer
+
+__all__ = ["Context", "PortfolioView"]
+
+
+class Context:
+    """Handed to every callback. Instruments are given by name; quantities are in units, positive."""
+
+    __slots__ = ("_broker", "_clock", "_codes", "_driver", "_ledger", "_limit", "_run", "portfolio")
+
+    def __init__(self, run: Run, driver: StrategyDriver) -> None:
+        self._run = run
+        self._clock = run.clock
+        self._broker = run.broker
+        self._ledger = run.ledger
+        self._codes = run.codes
+        self._driver = driver
+        self._limit: Callable[..., OrderType] | None = None
+        self.portfolio = PortfolioView(run)
+
+    @property
+    def now(self) -> int:
+        """The time in the run: nanoseconds since the epoch, UTC."""
+        return self._clock.now
+
+    @property
+    def time(self) -> dt.datetime:
+        """The same as an aware UTC datetime."""
+        return to_datetime(self._clock.now)
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Names of all instruments of the run, in order of their codes."""
+        return tuple(self._codes)
+
+    def rng(self, name: str = "strategy") -> np.random.Generator:
+        """The run's seeded random generator of that name; the same one at every call."""
+        return self._run.rng(name)
+
+    # Orders -----------------------------------------------------------------------------------------
+
+    def buy(self, instrument: str, quantity: float, type: OrderType | None = None, **options: Any) -> Order:
+        """Buy at market, at ``limit=`` or better, or by an order type. See ``order`` for the options."""
+        return self._send(instrument, BUY, quantity, type, **options)
+
+    def sell(self, instrument: str, quantity: float, type: OrderType | None = None, **options: Any) -> Order:
+        """Sell at market, at ``limit=`` or better, or by an order type. See ``order`` for the options."""
+        return self._send(instrument, SELL, quantity, type, **options)
+
+    def order(self, instrument: str, quantity: float, type: OrderType | None = None, **options: Any) -> Order:
+        """Trade a signed quantity: positive buys, negative sells.
+
+        Options: ``limit`` (price), ``time_in_force`` ("gtc", "gtd", "ioc", "fok"), ``expires`` (aware
+        datetime or ns, with "gtd"), ``tag`` (text kept in the order's record).
+        """
+        return self._send(instrument, BUY if quantity >= 0 else SELL, abs(quantity), type, **options)
+
+    def order_target(
+        self, instrument: str, quantity: float, type: OrderType | None = None, **options: Any
+    ) -> Order | None:
+        """Trade what is missing to a signed position, counting open orders; None if nothing is."""
+        code = self._code(instrument)
+        pending = sum(order.side * order.remaining for order in self._broker.open_orders(code))
+        missing = quantity - self._ledger.position(code).quantity - pending
+        lot = self._run.instruments[code].lot_size
+        if lot > 0:
+            missing = math.trunc(missing / lot + math.copysign(1e-9, missing)) * lot
+        return self.order(instrument, missing, type, **options) if missing else None
+
+    def order_target_value(
+        self, instrument: str, value: float, type: OrderType | None = None, **options: Any
+    ) -> Order | None:
+        """Trade towards a signed market value, at the last known price."""
+        code = self._code(instrument)
+        price = self._ledger.mark(code) * self._run.instruments[code].multiplier
+        if not price > 0:
+            raise ConfigError(
+                f"{instrument} has no price yet, so a target in money cannot be sized: wait for its first row."
+            )
+        return self.order_target(instrument, value / price, type, **options)
+
+    def order_target_percent(
+        self, instrument: str, fraction: float, type: OrderType | None = None, **options: Any
+    ) -> Order | None:
+        """Trade towards a signed fraction of equity: 0.1 is 10 %."""
+        return self.order_target_value(instrument, fraction * self._ledger.equity, type, **options)
+
+    def rebalance(self, weights: Mapping[str, float]) -> list[Order]:
+        """Trade the whole portfolio to ``weights`` (fractions of equity); what is not named is closed.
+
+        Sales are sent before purchases, so that they can pay for them.
+        """
+        equity, names = self._ledger.equity, self.instruments
+        targets = {names[code]: 0.0 for code in self._ledger.held()} | dict(weights)
+        held = {name: self.portfolio.value(name) for name in targets}
+        by_change = sorted(targets, key=lambda name: (targets[name] * equity - held[name] > 0, self._code(name)))
+        sent = [self.order_target_value(name, targets[name] * equity) for name in by_change]
+        return [order for order in sent if order is not None]
+
+    def close(self, instrument: str, **options: Any) -> Order | None:
+        """Cancel the instrument's open orders and trade its position to zero at market."""
+        self.cancel_all(instrument)
+        quantity = self._ledger.position(self._code(instrument)).quantity
+        return self.order(instrument, -quantity, **options) if quantity else None
+
+    def cancel(self, order: Order) -> None:
+        """Ask for an order to be taken off the market."""
+        self._broker.cancel(order)
+
+    def cancel_all(self, instrument: str | None = None) -> None:
+        """Cancel every open order, of one instrument or of all."""
+        for order in self.open_orders(instrument):
+            self._broker.cancel(order)
+
+    def open_orders(self, instrument: str | None = None) -> Sequence[Order]:
+        """Orders that can still fill, oldest first."""
+        return self._broker.open_orders(None if instrument is None else self._code(instrument))
+
+    # Interest and time ------------------------------------------------------------------------------
+
+    def subscribe(
+        self,
+        kind: str = BAR,
+        *,
+        instruments: Iterable[str] | None = None,
+        every: int | str | None = None,
+        history: int = 0,
+    ) -> None:
+        """Narrow what is delivered of one kind of event ("bar", "trade", "quote", "signal").
+
+        ``instruments`` limits it to some; ``every`` to each N-th row (a number) or to the first of every
+        "day", "week", "month", "year" or interval like "5m"; for ``on_slice`` a timestamp counts as a row.
+        ``history`` is how many timestamps ``bars.history`` can reach back.
+        """
+        codes = None if instruments is None else frozenset(self._code(name) for name in instruments)
+        self._driver.subscribe(kind, codes, every, history)
+
+    def set_timer(self, name: str, *, at: int | dt.datetime | None = None, every: dt.timedelta | None = None) -> Timer:
+        """Call ``on_timer(ctx, name)`` at a time, or every so often from ``at`` (or from now) on.
+
+        Returns a handle whose ``cancel()`` stops it. Timers after the last row of data do not fire.
+        """
+        if at is None and every is None:
+            raise ConfigError(f"Timer {name!r} needs at=, every= or both.")
+        step = None if every is None else _nanoseconds(every)
+        first = _to_ns(at) if at is not None else self.now + (step or 0)
+        return self._driver.set_timer(name, first, step)
+
+    def _send(
+        self,
+        instrument: str,
+        side: int,
+        quantity: float,
+        type: OrderType | None = None,
+        *,
+        limit: float | None = None,
+        time_in_force: str = "gtc",
+        expires: int | dt.datetime | None = None,
+        tag: str = "",
+    ) -> Order:
+        if not 0 <= quantity < math.inf:
+            raise ConfigError(f"An order for {quantity!r} {instrument} is impossible: the quantity must be >= 0.")
+        if limit is not None:
+            type = self._limit_type()(price=limit)
+        code = self._codes.get(instrument)
+        if code is None:
+            code = self._code(instrument)
+        if time_in_force == "gtc" and expires is None:
+            return self._broker.submit(code, side, quantity, type, tag=tag)
+        tif = _time_in_force(time_in_force, expires)
+        return self._broker.submit(code, side, quantity, type, tif, -1 if expires is None else _to_ns(expires), tag)
+
+    def _limit_type(self) -> Callable[..., OrderType]:
+        if self._limit is None:
+            found = [spec.component for spec in self._run.order_types() if spec.name == "limit"]
+            if not found:
+                raise ConfigError("limit= needs the order type 'limit': pip install qengine-orders.")
+            self._limit = found[0]
+        return self._limit
+
+    def _code(self, instrument: str) -> int:
+        code = self._codes.get(instrument)
+        if code is None:
+            raise ConfigError(f"There is no instrument {instrument!r} ({did_you_mean(str(instrument), self._codes)}).")
+        return code
+
+
+class PortfolioView:
+    """The account as a strategy sees it, up to date whenever it is read."""
+
+    __slots__ = ("_ledger", "_run")
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._ledger = run.ledger
+
+    @property
+    def cash(self) -> float:
+        return self._ledger.cash
+
+    @property
+    def equity(self) -> float:
+        """Cash plus positions at the last known prices."""
+        return self._ledger.equity
+
+    @property
+    def positions(self) -> dict[str, float]:
+        """Signed quantity by instrument, of those that are not zero."""
+        names = self._run.instruments
+        return {names[code].name: self._ledger.position(code).quantity for code in self._ledger.held()}
+
+    def position(self, instrument: str) -> float:
+        """Signed quantity held of an instrument."""
+        return self._ledger.position(self._code(instrument)).quantity
+
+    def average_price(self, instrument: str) -> float:
+        """Average entry price of the position; 0 if there is none."""
+        return self._ledger.position(self._code(instrument)).average_price
+
+    def price(self, instrument: str) -> float:
+        """The last known price; NaN before the instrument's first row."""
+        return self._ledger.mark(self._code(instrument))
+
+    def value(self, instrument: str) -> float:
+        """Signed market value of the position."""
+        code = self._code(instrument)
+        quantity = self._ledger.position(code).quantity
+        return quantity * self._ledger.mark(code) * self._run.instruments[code].multiplier if quantity else 0.0
+
+    def _code(self, instrument: str) -> int:
+        code = self._run.codes.get(instrument)
+        if code is None:
+            raise ConfigError(f"There is no instrument {instrument!r} ({did_you_mean(instrument, self._run.codes)}).")
+        return code
+
+
+def _time_in_force(name: str, expires: object) -> TimeInForce:
+    known = {tif.value: tif for tif in TimeInForce}
+    tif = known.get(name)
+    if tif is None:
+        raise ConfigError(f"There is no time in force {name!r} ({did_you_mean(name, known)}).")
+    if (tif is TimeInForce.GTD) != (expires is not None):
+        raise ConfigError("time_in_force='gtd' and expires= go together.")
+    return tif
+
+
+def _to_ns(moment: int | dt.datetime) -> int:
+    if isinstance(moment, int):
+        return moment
+    if moment.tzinfo is None:
+        raise ConfigError(f"{moment!r} has no time zone: give an aware datetime, or nanoseconds UTC.")
+    return _nanoseconds(moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
+
+
+def _nanoseconds(span: dt.timedelta) -> int:
+    return (span.days * 86_400 + span.seconds) * 1_000_000_000 + span.microseconds * 1000

@@ -1,0 +1,205 @@
+"""Calls a strategy for the rows it wants, with the clock on the row it sees, and never for others."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from sys import getrefcount
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from qengine_core.blocks import Block, Segment, StreamInfo
+from qengine_core.participant import Participant
+from qengine_core.plugin import BAR, QUOTE, SIGNAL, TRADE, ConfigError, Fill, OrderUpdate, Rank, did_you_mean
+from qengine_strategy.context import Context
+from qengine_strategy.dense import Dense, instant_ends
+from qengine_strategy.events import Bar, Event, Quote, Signal, Slice, Trade, to_datetime
+from qengine_strategy.interest import Interest
+from qengine_strategy.strategy import Strategy
+from qengine_strategy.timer import Timer
+
+if TYPE_CHECKING:
+    from qengine_core.run import Run
+
+__all__ = ["StrategyDriver"]
+
+_LANES: dict[str, tuple[str, type[Event]]] = {
+    BAR: ("on_bar", Bar),
+    TRADE: ("on_trade", Trade),
+    QUOTE: ("on_quote", Quote),
+    SIGNAL: ("on_signal", Signal),
+}
+
+
+class StrategyDriver(Participant):
+    """The strategy's seat in the loop."""
+
+    rank = Rank.DECISION
+
+    def __init__(self, strategy: Strategy, run: Run) -> None:
+        self.strategy = strategy
+        self._name = type(strategy).__name__
+        self._run = run
+        self._clock = run.clock
+        self._agenda = run.agenda
+        self._pending = run.agenda.pending
+        self._names = tuple(instrument.name for instrument in run.instruments)
+        self._kinds = [stream.kind for stream in run.streams]
+        self._dense = Dense(len(self._names))
+        self._interests = self._from_overrides()
+        self._cursors: dict[str, Event] = {}
+        self._block: Block | None = None
+        self._sessions = self._overrides("on_session_open") or self._overrides("on_session_close")
+        self._session: int | None = None
+        self._context = Context(run, self)
+        self._listen()
+
+    # Interest ---------------------------------------------------------------------------------------
+
+    def _overrides(self, method: str) -> bool:
+        return getattr(type(self.strategy), method) is not getattr(Strategy, method)
+
+    def _from_overrides(self) -> dict[str, Interest]:
+        """A strategy wants what it overrides."""
+        if self._overrides("on_bar") and self._overrides("on_slice"):
+            raise ConfigError(f"Strategy {self._name} overrides both on_bar and on_slice: choose one.")
+        found = {kind: Interest(False) for kind, (method, _) in _LANES.items() if self._overrides(method)}
+        if self._overrides("on_slice"):
+            found[BAR] = Interest(True)
+        return found
+
+    def _listen(self) -> None:
+        strategy, ctx = self.strategy, self._context
+        if self._overrides("on_fill"):
+            self._agenda.on(Fill, lambda fill: self._call("on_fill", strategy.on_fill, ctx, fill), self.rank)
+        if self._overrides("on_order"):
+            self._agenda.on(
+                OrderUpdate, lambda update: self._call("on_order", strategy.on_order, ctx, update), self.rank
+            )
+
+    def subscribe(self, kind: str, codes: frozenset[int] | None, every: int | str | None, history: int) -> None:
+        """Narrow the interest in one kind of event."""
+        if kind not in self._interests:
+            method = _LANES[kind][0] if kind in _LANES else None
+            what = f"override {method} to receive it" if method else did_you_mean(kind, _LANES)
+            raise ConfigError(f"Strategy {self._name} subscribes to {kind!r} without listening: {what}.")
+        self._interests[kind] = Interest(self._interests[kind].slices, codes, every)
+        self._dense.depth = max(self._dense.depth, history)
+        self._agenda.interrupt()
+
+    def follows(self, stream: StreamInfo) -> bool:
+        return stream.kind in self._interests
+
+    def next_row(self, segment: Segment, start: int, stop: int) -> int:
+        rows = self._interests[self._kinds[segment.block.stream]].rows(segment.block)
+        if rows is None:
+            return start
+        place = int(rows.searchsorted(start))
+        return min(int(rows[place]), stop) if place < len(rows) else stop
+
+    # Delivery ---------------------------------------------------------------------------------------
+
+    def on_rows(self, segment: Segment, start: int, stop: int) -> int:
+        block = segment.block
+        kind = self._kinds[block.stream]
+        interest = self._interests[kind]
+        try:
+            if self._sessions:
+                stop = self._watch_sessions(block, start, stop)
+            if interest.slices:
+                return self._slices(block, interest, start, stop)
+            return self._events(block, kind, interest, start, stop)
+        except Exception as error:
+            row = self._clock.position.row
+            method = "on_slice" if interest.slices else _LANES[kind][0]
+            about = "" if interest.slices else f" of {self._names[block.instrument[row]]}"
+            error.add_note(f"Strategy {self._name}, {method}{about}")
+            raise
+
+    def _events(self, block: Block, kind: str, interest: Interest, start: int, stop: int) -> int:
+        """Rows one by one: the hottest Python of the engine, so it does nothing it could leave out."""
+        method, event_class = _LANES[kind]
+        callback: Callable[[Context, Any], None] = getattr(self.strategy, method)
+        ctx, pending = self._context, self._pending
+        cursor = self._cursor(block, kind, event_class)
+        wanted = interest.rows(block)
+        if wanted is None:
+            rows: Any = range(start, stop)
+        else:
+            rows = wanted[wanted.searchsorted(start) : wanted.searchsorted(stop)].tolist()
+        self._clock.stand_on(block, cursor)
+        unshared = getrefcount(cursor)
+        for cursor.row in rows:
+            callback(ctx, cursor)
+            if getrefcount(cursor) != unshared:
+                # The strategy kept this event. It may: the next row gets a cursor of its own.
+                row = cursor.row
+                cursor = self._cursors[kind] = event_class(block, self._names, row)
+                self._clock.stand_on(block, cursor)
+            if pending:
+                return cursor.row + 1
+        return stop
+
+    def _cursor(self, block: Block, kind: str, event_class: type[Event]) -> Event:
+        cursor = self._cursors.get(kind)
+        if cursor is None or cursor._block is not block:
+            cursor = self._cursors[kind] = event_class(block, self._names)
+        return cursor
+
+    def _slices(self, block: Block, interest: Interest, start: int, stop: int) -> int:
+        """Timestamps one by one, each when its last row is at hand."""
+        self._dense.enter(block)
+        ends = interest.rows(block)
+        assert ends is not None
+        rows = ends[ends.searchsorted(start) : ends.searchsorted(stop)]
+        instants = instant_ends(block).searchsorted(rows)
+        ctx, callback, pending = self._context, self.strategy.on_slice, self._pending
+        for row, index in zip(rows.tolist(), instants.tolist(), strict=True):
+            bars = Slice(self._dense, block, self._names, row, index)
+            self._clock.stand_on(block, bars)
+            callback(ctx, bars)
+            if pending:
+                return row + 1  # type: ignore[no-any-return]
+        return stop
+
+    # Sessions, timers, start and stop ---------------------------------------------------------------
+
+    def _watch_sessions(self, block: Block, start: int, stop: int) -> int:
+        """Announce a change of UTC date before row ``start``; return where the date changes next."""
+        day = 86_400_000_000_000
+        session = int(block.ts[start]) // day
+        if session != self._session:
+            self._end_session()
+            self._session = session
+            self._call("on_session_open", self.strategy.on_session_open, self._context, _date(session * day))
+        return min(stop, int(np.searchsorted(block.ts, (session + 1) * day)))  # type: ignore[call-overload]
+
+    def _end_session(self) -> None:
+        if self._session is not None:
+            ended = _date(self._session * 86_400_000_000_000)
+            self._call("on_session_close", self.strategy.on_session_close, self._context, ended)
+
+    def set_timer(self, name: str, ts: int, step: int | None) -> Timer:
+        """Schedule ``on_timer``, once or again and again."""
+        strategy, ctx = self.strategy, self._context
+        return Timer(self._run, ts, step, lambda: self._call("on_timer", strategy.on_timer, ctx, name))
+
+    def on_start(self) -> None:
+        self._call("on_start", self.strategy.on_start, self._context)
+
+    def on_stop(self) -> None:
+        if self._sessions:
+            self._end_session()
+        self._call("on_stop", self.strategy.on_stop, self._context)
+
+    def _call(self, method: str, callback: Callable[..., None], *arguments: Any) -> None:
+        try:
+            callback(*arguments)
+        except Exception as error:
+            error.add_note(f"Strategy {self._name}, {method}")
+            raise
+
+
+def _date(ts: int) -> dt.date:
+    return to_datetime(ts).date()
