@@ -6,16 +6,17 @@ The kernel brings ``plugins`` and ``describe``; every other subcommand is a comp
 from __future__ import annotations
 
 import argparse
+import inspect
 import json
 import os
 import sys
 import textwrap
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 from qengine_core import __version__
-from qengine_core.errors import QEngineError
+from qengine_core.errors import ConfigError, QEngineError, did_you_mean
 from qengine_core.manager import Plugins
+from qengine_core.roles import Command
 
 __all__ = ["main"]
 
@@ -25,14 +26,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     want_traceback = "--traceback" in given
     try:
-        return _main(given)
+        status = _main(given)
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         print("qengine: interrupted.", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        sys.stderr.close()  # the reader (head, less) has gone; nothing is left to say
+        # The reader (head, less) has gone. Python would complain when it flushes stdout on the way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (QEngineError, OSError) as error:
+    except Exception as error:
         if want_traceback:
             raise
         print(f"qengine: {_one_sentence(error)}", file=sys.stderr)
@@ -45,30 +49,39 @@ def _main(given: list[str]) -> int:
         block=_listed("QENGINE_BLOCK_PLUGINS") or (),
         strict="--strict-plugins" in given or bool(os.environ.get("QENGINE_STRICT_PLUGINS")),
     )
-    commands: dict[str, Any] = {"plugins": ListPlugins(), "describe": Describe()}
+    classes: dict[str, Callable[[], Command]] = {"plugins": ListPlugins, "describe": Describe}
     summaries = {"plugins": "List installed plugins and what they provide.", "describe": "Explain a component."}
     for entry in plugins.all("command"):
-        commands.setdefault(entry.spec.name, entry.spec.component())
+        classes.setdefault(entry.spec.name, entry.spec.component)
         summaries.setdefault(entry.spec.name, entry.spec.summary)
     wanted = next((word for word in given if not word.startswith("-")), None)
-    if wanted is not None and wanted not in commands:
+    if wanted is not None and wanted not in classes:
+        guess = did_you_mean(wanted, classes)
+        if guess.startswith("did you mean"):
+            raise ConfigError(f"There is no command {wanted!r} ({guess}).")
         plugins.find("command", wanted)  # raises the sentence that says what to install
-    options = _parser(commands, summaries).parse_args(given)
-    return int(commands[options.command].main(options, plugins))
+    command = classes[wanted]() if wanted is not None else None
+    options = _parser(summaries, wanted, command).parse_args(given)
+    assert command is not None  # argparse insists on one
+    return command.main(options, plugins)
 
 
-def _parser(commands: dict[str, Any], summaries: dict[str, str]) -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
+def _parser(summaries: Mapping[str, str], wanted: str | None, command: Command | None) -> argparse.ArgumentParser:
+    """Every command by name, but only the wanted one configured: a broken one must not break the others."""
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("--traceback", action="store_true", help="show the traceback of an error")
     common.add_argument("--strict-plugins", action="store_true", help="refuse to go on if any plugin fails to load")
     parser = argparse.ArgumentParser(
-        prog="qengine", description="A plugin-centric trading engine: backtests today, the same strategy live later."
+        prog="qengine",
+        description="A plugin-centric trading engine: backtests today, the same strategy live later.",
+        parents=[common],
     )
     parser.add_argument("--version", action="version", version=f"qengine {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in sorted(commands):
+    for name in sorted(summaries):
         subparser = subparsers.add_parser(name, help=summaries[name], description=summaries[name], parents=[common])
-        commands[name].configure(subparser)
+        if name == wanted and command is not None:
+            command.configure(subparser)
     return parser
 
 
@@ -101,8 +114,6 @@ class Describe:
     def main(self, options: argparse.Namespace, plugins: Plugins) -> int:
         kind = options.kind.replace("-", "_")
         if kind not in plugins.kinds():
-            from qengine_core.errors import ConfigError, did_you_mean
-
             raise ConfigError(f"There is no kind {options.kind!r} ({did_you_mean(kind, plugins.kinds())}).")
         if options.name is None:
             for entry in plugins.all(kind):
@@ -116,7 +127,7 @@ class Describe:
 
         entry = plugins.find(kind, name)
         parameters = describe(entry.spec.component)
-        documentation = textwrap.dedent(entry.spec.component.__doc__ or "").strip()
+        documentation = inspect.cleandoc(entry.spec.component.__doc__ or "")
         if as_json:
             facts = {"kind": kind, "name": entry.spec.name, "plugin": entry.plugin, "version": entry.version}
             print(json.dumps({**facts, "summary": entry.spec.summary, "parameters": parameters}, indent=2))
@@ -124,7 +135,11 @@ class Describe:
         print(f"{kind} {entry.spec.name}: {entry.spec.summary}  ({entry.plugin} {entry.version})\n")
         print(f"{documentation}\n")
         for row in parameters:
-            default = "required" if row["required"] else f"default {json.dumps(row['default'])}"
+            default = (
+                "required"
+                if row["required"]
+                else f"default {'none' if row['default'] is None else json.dumps(row['default'])}"
+            )
             facts_text = ", ".join(filter(None, [row["type"], row["unit"], *row["limits"], default]))
             print(f"  {row['name']}  ({facts_text})")
             print(textwrap.indent(textwrap.fill(row["help"], 92), "      "))
@@ -137,8 +152,11 @@ def _listed(variable: str) -> list[str] | None:
     return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
 
 
-def _one_sentence(error: BaseException) -> str:
+def _one_sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         place = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{place}."
-    return " ".join(str(error).split())
+    text = " ".join(str(error).split())
+    if isinstance(error, (QEngineError, OSError)):
+        return text
+    return f"{type(error).__name__}: {text} (this was not foreseen: --traceback shows where it happened)."

@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import typing
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import attrs
 
-from qengine_core.errors import ConfigError, QEngineError
+from qengine_core.errors import ConfigError, QEngineError, did_you_mean
 from qengine_core.manager import Plugins, Registered
 from qengine_core.params import structure, unstructure
 
@@ -43,8 +46,9 @@ class Composition:
 def compose(plugins: Plugins, given: Mapping[str, Any], base: Path) -> Composition:
     """Resolve every kind. A value is a component, a name, a table with ``use``, or a list where many may be.
 
-    ``use`` is a registered name, ``distribution/name``, ``module:Class`` or ``file.py:Class``; a relative
-    file is looked for under ``base``. Raises ConfigError or PluginError.
+    ``use`` is a registered name, ``distribution/name``, ``module:Class`` or ``file.py:Class``. Relative
+    paths, there and in parameters annotated ``Path``, are taken from ``base``; the composition's config
+    has them joined, so it needs no base. Raises ConfigError or PluginError, whose ``key`` says where.
     """
     components: dict[str, tuple[Any, ...]] = {}
     config: dict[str, Any] = {}
@@ -58,7 +62,7 @@ def compose(plugins: Plugins, given: Mapping[str, Any], base: Path) -> Compositi
             raise ConfigError(f"[{kind}] is missing: say which {kind} to use.")
         if kind not in _MANY and len(listed) != 1:
             raise ConfigError(f"[{kind}] must name exactly one component, not {len(listed)}.")
-        made = [_make(plugins, kind, value, default or "", base, used) for value in listed]
+        made = [_make_at(index, len(listed), plugins, kind, value, base, used) for index, value in enumerate(listed)]
         components[kind] = tuple(component for component, _ in made)
         plain = [text for _, text in made]
         config[kind] = plain if kind in _MANY else plain[0]
@@ -66,29 +70,51 @@ def compose(plugins: Plugins, given: Mapping[str, Any], base: Path) -> Compositi
     return Composition(components=components, config=config, plugins_used=used)
 
 
+def _make_at(
+    index: int, count: int, plugins: Plugins, kind: str, value: Any, base: Path, used: dict[str, str]
+) -> tuple[Any, dict[str, Any]]:
+    """One component of a kind; a mistake learns its place: ``("feed", 1, "path")``."""
+    where = f"[{kind}.{index}]" if count > 1 else f"[{kind}]"
+    try:
+        return _make(plugins, kind, value, where, base, used)
+    except QEngineError as error:
+        error.key = (kind, index, *error.key)
+        raise
+
+
 def _make(
-    plugins: Plugins, kind: str, value: Any, default: str, base: Path, used: dict[str, str]
+    plugins: Plugins, kind: str, value: Any, where: str, base: Path, used: dict[str, str]
 ) -> tuple[Any, dict[str, Any]]:
     """One component, and the table that would make it again."""
     if isinstance(value, str):
         value = {"use": value}
     if not isinstance(value, Mapping):
+        _refuse_plain(value, where)
         known = [e for e in plugins.all(kind) if e.spec.component is type(value)]
         use = known[0].spec.name if known else f"{type(value).__module__}:{type(value).__qualname__}"
         _note(used, known[0] if known else None)
         return value, {"use": use, **unstructure(value)}
     values = dict(value)
-    use = values.pop("use", default)
+    use = values.pop("use", _DEFAULTS[kind])
     if not isinstance(use, str) or not use:
-        raise ConfigError(f"[{kind}] needs use = \"name\", saying which {kind} to use.")
+        raise ConfigError(f'{where} needs use = "name", saying which {kind} to use.')
     if ":" in use:
-        cls = _import(use, kind, base)
+        use = _joined(base, use) if use.rpartition(":")[0].endswith(".py") else use
+        cls = _import(use, where)
     else:
         entry = plugins.find(kind, use)
         _note(used, entry)
         cls = entry.spec.component
-    component = structure(cls, values, f"[{kind}] {use}")
+    component: Any = structure(cls, _anchored(cls, values, base), f"{where} {use}")
     return component, {"use": use, **unstructure(component)}
+
+
+def _refuse_plain(value: Any, where: str) -> None:
+    """A component may be of any class, but not of these."""
+    if isinstance(value, type):
+        raise ConfigError(f"{where} is the class {value.__name__}: make a component of it with {value.__name__}().")
+    if isinstance(value, (bool, int, float, list, tuple, bytes)):
+        raise ConfigError(f"{where} must be a name or a table with use, not {value!r} ({type(value).__name__}).")
 
 
 def _note(used: dict[str, str], entry: Registered | None) -> None:
@@ -96,28 +122,59 @@ def _note(used: dict[str, str], entry: Registered | None) -> None:
         used[entry.plugin] = entry.version
 
 
-def _import(use: str, kind: str, base: Path) -> type:
+def _anchored(cls: type, values: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """The same values, with the relative paths of parameters annotated ``Path`` joined to the base."""
+    hints = typing.get_type_hints(cls)
+    return {name: _joined(base, value) if _holds_path(hints.get(name)) else value for name, value in values.items()}
+
+
+def _holds_path(hint: Any) -> bool:
+    if isinstance(hint, type) and issubclass(hint, Path):
+        return True
+    return any(_holds_path(argument) for argument in typing.get_args(hint))
+
+
+def _joined(base: Path, value: Any) -> Any:
+    if isinstance(value, (str, Path)):
+        return type(value)(base / Path(value).expanduser())
+    if isinstance(value, (list, tuple)):
+        return [_joined(base, item) for item in value]
+    if isinstance(value, Mapping):
+        return {key: _joined(base, item) for key, item in value.items()}
+    return value
+
+
+def _import(use: str, where: str) -> type:
     """The class that ``module:Class`` or ``file.py:Class`` names."""
     place, _, name = use.rpartition(":")
     try:
-        module = _load_file(base / place) if place.endswith(".py") else importlib.import_module(place)
+        module = _load_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
     except QEngineError:
         raise
     except Exception as error:
-        raise ConfigError(f"[{kind}] use = {use!r}: cannot import {place}: {type(error).__name__}: {error}.") from error
+        raise ConfigError(f"{where} use = {use!r}: cannot import {place}: {type(error).__name__}: {error}.") from error
     cls = getattr(module, name, None)
     if not isinstance(cls, type) or not attrs.has(cls):
-        raise ConfigError(f"[{kind}] use = {use!r}: {place} has no component class named {name!r}.")
+        known = [n for n, v in vars(module).items() if isinstance(v, type) and v.__module__ == module.__name__]
+        raise ConfigError(
+            f"{where} use = {use!r}: {place} has no component class {name!r} ({did_you_mean(name, known)})."
+        )
     return cls
 
 
-def _load_file(path: Path) -> Any:
+def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise ConfigError(f"There is no file {path}: 'use' must name a .py file, relative to the run file.")
-    name = f"qengine_user_{path.stem}"
+    # Two files may share a stem; the annotations of their classes are looked up through sys.modules.
+    name = f"qengine_user_{path.stem}_{zlib.crc32(str(path.resolve()).encode()):08x}"
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # annotations of attrs classes are resolved through it
-    spec.loader.exec_module(module)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module

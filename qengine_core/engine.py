@@ -147,8 +147,8 @@ class Engine:
     def run(self, *, out: str | None = None, progress: Progress | None = None) -> Result:
         """Run to the end and return the result; with ``out``, installed reporting writes it there.
 
-        ``progress(rows, ts)`` is called now and then. Raises QEngineError, one sentence long, for
-        mistakes of data, configuration or strategy.
+        ``progress(rows, ts, total)`` is called now and then; ``total`` is None where a feed cannot say.
+        Raises QEngineError, one sentence long, for mistakes of data, configuration or strategy.
         """
         state: dict[str, Any] = {}
         context = {"out": out, "config": self.config, "state": state}

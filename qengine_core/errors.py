@@ -16,7 +16,12 @@ __all__ = [
 
 
 class QEngineError(Exception):
-    """A mistake the user can mend. Its message is one readable sentence that ends in the way out."""
+    """A mistake the user can mend. Its message is one readable sentence that ends in the way out.
+
+    ``key`` says where in a composition the mistake lies, as in ``("feed", 0, "path")``; empty if nowhere.
+    """
+
+    key: tuple[str | int, ...] = ()
 
 
 class ConfigError(QEngineError):

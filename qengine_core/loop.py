@@ -25,7 +25,8 @@ __all__ = ["Loop"]
 _NEAR_ROWS = 64
 _FAR_ROWS = 1 << 20
 
-Progress = Callable[[int, int], None]
+# Called with the rows done, the time reached, and the rows there are in all (None if a feed cannot say).
+Progress = Callable[[int, int, int | None], None]
 
 
 class Loop:
@@ -53,6 +54,8 @@ class Loop:
         self._position = Position()
         self._advance = self._step if every_row else self._walk
         self._progress = progress
+        totals = [stream.rows for stream in streams]
+        self._total = None if None in totals else sum(rows or 0 for rows in totals)
         self._look_ahead = _NEAR_ROWS
         self.rows = 0
         self.wakes = 0
@@ -69,7 +72,7 @@ class Loop:
             self.last_ts = int(segment.block.ts[segment.stop - 1])
             self.rows += segment.stop - segment.start
             if self._progress is not None:
-                self._progress(self.rows, self.last_ts)
+                self._progress(self.rows, self.last_ts, self._total)
         while (due := self._agenda.next_key) is not None and due[0] <= self.last_ts:
             self._keep_appointments()
 
