@@ -23,7 +23,7 @@ from qengine_core.timeline import Timeline
 from qengine_core.vocabulary import Instrument
 from qengine_core.wall import Stopwatch
 
-__all__ = ["Engine", "PythonRunner", "Result"]
+__all__ = ["Engine", "Result"]
 
 _WAKES = ("interest", "every-row")
 
@@ -73,14 +73,6 @@ class Result(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._tables)
-
-
-@attrs.frozen(kw_only=True)
-class PythonRunner:
-    """The reference runner: the loop in plain Python."""
-
-    def run(self, loop: Loop, timeline: Timeline) -> None:
-        loop.run(timeline)
 
 
 class Engine:
