@@ -1,0 +1,36 @@
+"""What a plugin author tests with: the laws of every kind of component, and an empty place to register in.
+
+Nothing here runs outside of tests; pytest is needed only by whoever collects the classes.
+"""
+
+from __future__ import annotations
+
+from qengine_core.testing.conformance import (
+    CommissionLaws,
+    FeedLaws,
+    OrderTypeLaws,
+    PluginLaws,
+    SlippageLaws,
+    check_commission,
+    check_component,
+    check_feed,
+    check_hook_module,
+    check_order_type,
+    check_slippage,
+)
+from qengine_core.testing.sandbox import plugin_sandbox
+
+__all__ = [
+    "CommissionLaws",
+    "FeedLaws",
+    "OrderTypeLaws",
+    "PluginLaws",
+    "SlippageLaws",
+    "check_commission",
+    "check_component",
+    "check_feed",
+    "check_hook_module",
+    "check_order_type",
+    "check_slippage",
+    "plugin_sandbox",
+]
