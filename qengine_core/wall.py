@@ -1,10 +1,11 @@
-"""The only place that reads a wall clock: for measuring how long a run took, never for deciding anything."""
+"""The only place that reads a wall clock: for noting when and how long a run ran, never for deciding anything."""
 
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
-__all__ = ["Stopwatch"]
+__all__ = ["Stopwatch", "utc_now_iso"]
 
 
 class Stopwatch:
@@ -15,3 +16,8 @@ class Stopwatch:
 
     def seconds(self) -> float:
         return time.perf_counter() - self._began
+
+
+def utc_now_iso() -> str:
+    """The wall clock's time as ISO 8601 in UTC, to the second: ``2024-05-01T12:00:00Z``."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
