@@ -29,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = _main(given)
         sys.stdout.flush()
         return status
-    except KeyboardInterrupt:
-        print("qengine: interrupted.", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(_with_notes("qengine: interrupted.", error), file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader (head, less) has gone. Python would complain when it flushes stdout on the way out.
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if want_traceback:
             raise
-        print(f"qengine: {_one_sentence(error)}", file=sys.stderr)
+        print(_with_notes(f"qengine: {_one_sentence(error)}", error), file=sys.stderr)
         return 1
 
 
@@ -150,6 +150,11 @@ class Describe:
 def _listed(variable: str) -> list[str] | None:
     value = os.environ.get(variable)
     return None if value is None else [name.strip() for name in value.split(",") if name.strip()]
+
+
+def _with_notes(sentence: str, error: BaseException) -> str:
+    """What others noted on the error on its way up, such as where the log of the run is."""
+    return " ".join([sentence, *getattr(error, "__notes__", [])])
 
 
 def _one_sentence(error: Exception) -> str:
