@@ -66,14 +66,15 @@ class Loop:
         """Walk the whole timeline, then whatever is scheduled up to its last instant."""
         self._agenda.drain()
         for segment in timeline:
-            self.first_ts = self.first_ts or int(segment.block.ts[segment.start])
+            if not self.rows:
+                self.first_ts = int(segment.block.ts[segment.start])
             self._run_segment(segment)
             self._close(segment)
             self.last_ts = int(segment.block.ts[segment.stop - 1])
             self.rows += segment.stop - segment.start
             if self._progress is not None:
                 self._progress(self.rows, self.last_ts, self._total)
-        while (due := self._agenda.next_key) is not None and due[0] <= self.last_ts:
+        while self.rows and (due := self._agenda.next_key) is not None and due[0] <= self.last_ts:
             self._keep_appointments()
 
     def _run_segment(self, segment: Segment) -> None:
@@ -159,8 +160,11 @@ class Loop:
 
     def _keep_appointments(self) -> None:
         """Run everything scheduled for the earliest (ts, phase)."""
+        due = self._agenda.next_key
+        assert due is not None
+        # Even if everything was cancelled: the position may be before its block's first row, which is no time.
+        self._clock.stand_at(due[0])
         for event in self._agenda.take():
-            self._clock.stand_at(event.ts)
             assert event.action is not None
             event.action()
             self._agenda.drain()
