@@ -1,0 +1,168 @@
+"""Puts rows in the one order: by time, then by instrument's name, then as they came. It reads no file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qengine_feeds.layout import Rows
+
+__all__ = ["Run", "concatenate", "cut", "merge", "sort_by_time"]
+
+
+class Run:
+    """Rows without a source any more: instants, ranks and columns, ready to be cut into blocks."""
+
+    __slots__ = ("columns", "rank", "ts")
+
+    def __init__(
+        self, ts: npt.NDArray[np.int64], rank: npt.NDArray[np.int32], columns: dict[str, npt.NDArray[Any]]
+    ) -> None:
+        self.ts, self.rank, self.columns = ts, rank, columns
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    @classmethod
+    def of(cls, rows: Rows) -> Run:
+        return cls(rows.ts, rows.rank, rows.columns)
+
+    def slice(self, start: int, stop: int) -> Run:
+        """Rows from ``start`` to before ``stop``, as views."""
+        columns = {name: values[start:stop] for name, values in self.columns.items()}
+        return Run(self.ts[start:stop], self.rank[start:stop], columns)
+
+    def take(self, order: npt.NDArray[np.intp]) -> Run:
+        """The rows in another order, as copies."""
+        columns = {name: values[order] for name, values in self.columns.items()}
+        return Run(self.ts[order], self.rank[order], columns)
+
+
+def merge(heads: Sequence[tuple[int, Callable[[], Iterator[Run]]]]) -> Iterator[Run]:
+    """Merge time-sorted sources into one time-sorted sequence, holding about one batch of each open one.
+
+    Each source is the instant that it does not start before, and what opens it: a source is opened only
+    when the others have come that far, so files that follow one another in time are read one by one.
+    """
+    waiting = sorted(range(len(heads)), key=lambda i: heads[i][0])
+    open_: list[_Head] = []
+    while waiting or open_:
+        while waiting and (not open_ or heads[waiting[0]][0] <= min(head.last for head in open_)):
+            index = waiting.pop(0)
+            head = _Head(index, heads[index][1]())
+            if head.advance():
+                open_.append(head)
+        if not open_:
+            continue
+        limit = min(head.last for head in open_)
+        # In the order of the sources, so that what else is equal stays as the files are listed.
+        taken = [head.take_until(limit) for head in sorted(open_, key=lambda head: head.index)]
+        yield sort_by_time(concatenate([run for run in taken if len(run)]))
+        open_ = [head for head in open_ if len(head.run) or head.advance()]
+
+
+class _Head:
+    """Where one source stands: a run that ends with the last row of its last instant."""
+
+    def __init__(self, index: int, runs: Iterator[Run]) -> None:
+        self.index = index
+        self._runs = _whole_instants(runs)
+        self.run: Run
+
+    @property
+    def last(self) -> int:
+        return int(self.run.ts[-1])
+
+    def advance(self) -> bool:
+        run = next(self._runs, None)
+        if run is None:
+            return False
+        self.run = run
+        return True
+
+    def take_until(self, limit: int) -> Run:
+        stop = int(np.searchsorted(self.run.ts, limit, side="right"))
+        taken, self.run = self.run.slice(0, stop), self.run.slice(stop, len(self.run))
+        return taken
+
+
+def _whole_instants(runs: Iterator[Run]) -> Iterator[Run]:
+    """The same rows, cut so that no instant is in two runs."""
+    held: list[Run] = []
+    for run in runs:
+        if not len(run):
+            continue
+        start = int(np.searchsorted(run.ts, run.ts[-1]))
+        if start or (held and held[0].ts[0] < run.ts[0]):
+            whole = concatenate([*held, run.slice(0, start)]) if start else concatenate(held)
+            held = []
+            yield whole
+        held.append(run.slice(start, len(run)))
+    if held:
+        yield concatenate(held)
+
+
+def concatenate(runs: Sequence[Run]) -> Run:
+    """The runs one after another."""
+    if len(runs) == 1:
+        return runs[0]
+    columns = {name: np.concatenate([run.columns[name] for run in runs]) for name in runs[0].columns}
+    return Run(np.concatenate([run.ts for run in runs]), np.concatenate([run.rank for run in runs]), columns)
+
+
+def sort_by_time(run: Run) -> Run:
+    """Stable; without a copy if the run is in order already."""
+    if not np.any(run.ts[1:] < run.ts[:-1]):
+        return run
+    return run.take(np.argsort(run.ts, kind="stable"))
+
+
+def cut(runs: Iterator[Run], rows: int) -> Iterator[Run]:
+    """Cut time-sorted runs into pieces of about ``rows`` rows, wherever the runs themselves were cut.
+
+    A piece has at most ``rows`` rows unless one instant alone has more, and never splits an instant. Views
+    where possible: only the piece that spans two runs is a copy.
+    """
+    held: list[Run] = []  # what does not make a certain piece yet
+    count = 0
+    for run in runs:
+        start = 0
+        while count and start < len(run):
+            # One more row than fits shows whether the last that fits ends its instant.
+            stop = min(len(run), start + (rows + 1 - count if count <= rows else rows))
+            held.append(run.slice(start, stop))
+            count += stop - start
+            if count > rows:
+                pieces, rest = _whole_pieces(concatenate(held), rows)
+                yield from pieces
+                held, count = [rest], len(rest)
+                if pieces and len(rest) <= stop - start:  # go on with views of this run alone
+                    held, count, stop = [], 0, stop - len(rest)
+            start = stop
+        if start < len(run):
+            pieces, rest = _whole_pieces(run.slice(start, len(run)), rows)
+            yield from pieces
+            held, count = [rest], len(rest)
+    if count:
+        pieces, rest = _whole_pieces(concatenate(held), rows)
+        yield from pieces
+        yield rest
+
+
+def _whole_pieces(run: Run, rows: int) -> tuple[list[Run], Run]:
+    """Pieces off the front whose ends are certain, and the rest."""
+    pieces = []
+    start = 0
+    while len(run) - start > rows:
+        stop = start + rows
+        if run.ts[stop] == run.ts[stop - 1]:
+            first = int(np.searchsorted(run.ts, run.ts[stop]))
+            stop = first if first > start else int(np.searchsorted(run.ts, run.ts[stop], side="right"))
+            if stop == len(run):
+                break  # the instant may go on in the next run
+        pieces.append(run.slice(start, stop))
+        start = stop
+    return pieces, run.slice(start, len(run))

@@ -1,0 +1,306 @@
+"""An opened feed of tables: what it holds, and passes over its blocks in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+import numpy as np
+
+from qengine_core.blocks import BLOCK_ROWS, Block, StreamInfo
+from qengine_core.plugin import ConfigError, DataError, Instrument, Phase, did_you_mean
+from qengine_feeds.checks import Checks
+from qengine_feeds.components import Detail, SyntheticFeed, TableFeed
+from qengine_feeds.layout import Layout, Rows
+from qengine_feeds.merging import Run, concatenate, cut, merge, sort_by_time
+from qengine_feeds.parts import Part
+from qengine_feeds.stamps import Stamps, instant_ns, readable
+
+__all__ = ["TableSource", "instruments_of", "open_tables"]
+
+# Rows read at once, over all files that are open together. Batches of a million rows are read twice as fast as
+# batches of a block; more gains nothing.
+_BATCH_ROWS = 1 << 20
+_SORTED_IN_MEMORY_ROWS = 5_000_000
+_EARLIEST = int(np.iinfo(np.int64).min)
+_LATEST = int(np.iinfo(np.int64).max)
+
+
+def open_tables(feed: TableFeed, name: str, parts: Sequence[Part]) -> TableSource:
+    """Find columns and instruments of every part. Raises DataError or ConfigError."""
+    stamps = Stamps.of(feed)
+    layouts = [Layout.of(feed, part) for part in parts]
+    for layout in layouts[1:]:
+        if layout.columns != layouts[0].columns:
+            raise DataError(
+                f"{layout.part.label} gives the columns {', '.join(layout.columns)}, but {layouts[0].part.label} "
+                f"{', '.join(layouts[0].columns)}: all files of a feed need the same; say which with features."
+            )
+    counts = [layout.part.count(layout.ts) for layout in layouts]
+    checks = Checks(feed.kind, feed.validate, ())
+    for layout, count in zip(layouts, counts, strict=True):
+        if not count:
+            checks.found("empty", f"{layout.part.label} is empty: expected at least one row of data")
+    checks.report()
+    held = [(layout, count) for layout, count in zip(layouts, counts, strict=True) if count]
+    found = [_names(layout) for layout, _ in held]
+    names = _chosen(feed, sorted(set().union(*found)))
+    first = [_first_instant(layout, stamps, names) for layout, _ in held]
+    tables = [
+        _Table(layout=layout, rows=rows, several=len(own) > 1, first=instant)
+        for (layout, rows), own, instant in zip(held, found, first, strict=True)
+    ]
+    filtered = feed.instruments is not None or feed.start is not None or feed.end is not None
+    info = StreamInfo(
+        kind=feed.kind,
+        columns=layouts[0].columns,
+        instruments=instruments_of(feed, names, feed.details),
+        rows=None if filtered else sum(counts),
+        phase=Phase.SIGNAL if feed.kind == "signal" else Phase.MARKET_DATA,
+        description=_description(feed, name, stamps, tables),
+    )
+    return TableSource(feed, info, stamps, tables)
+
+
+@attrs.frozen(kw_only=True)
+class _Table:
+    """One part with rows: its layout, how many, whether of several instruments, and an instant it starts at."""
+
+    layout: Layout
+    rows: int
+    several: bool
+    first: int
+
+
+class TableSource:
+    """What ``open`` of a feed of tables returns. ``blocks`` can be called any number of times."""
+
+    def __init__(self, feed: TableFeed, info: StreamInfo, stamps: Stamps, tables: Sequence[_Table]) -> None:
+        self.info = info
+        self._feed, self._stamps, self._tables = feed, stamps, tables
+        self._names = [instrument.name for instrument in info.instruments]
+        self._ranks = {name: rank for rank, name in enumerate(self._names)}
+        self._start = _EARLIEST if feed.start is None else instant_ns(feed.start, "start")
+        self._end = _LATEST if feed.end is None else instant_ns(feed.end, "end")
+
+    def blocks(self, stream: int, codes: Mapping[str, int]) -> Iterator[Block]:
+        """Yield the rows in time order, those of equal time by instrument's name. Raises DataError."""
+        lookup = np.array([codes[name] for name in self._names], np.int32)
+        as_ranked = np.array_equal(lookup, np.arange(len(lookup)))
+        checks = Checks(self._feed.kind, self._feed.validate, self._names)
+        try:
+            for run in cut(self._runs(checks), BLOCK_ROWS):
+                ordered = self._in_order(run, checks)
+                instrument = ordered.rank if as_ranked else lookup[ordered.rank]
+                yield Block(stream, ordered.ts, instrument, ordered.columns)
+        finally:
+            checks.report()
+
+    def _runs(self, checks: Checks) -> Iterator[Run]:
+        """All rows by time, in runs of any length."""
+        batch_rows = max(BLOCK_ROWS, _BATCH_ROWS // max(1, len(self._tables)))
+        heads: list[tuple[int, Callable[[], Iterator[Run]]]] = []
+        for table in self._tables:
+            in_memory = self._needs_sorting(table)
+
+            def runs(table: _Table = table, in_memory: bool = in_memory) -> Iterator[Run]:
+                return self._sorted(table, checks) if in_memory else self._streamed(table, batch_rows, checks)
+
+            heads.append((_EARLIEST if in_memory else table.first, runs))
+        return heads[0][1]() if len(heads) == 1 else merge(heads)
+
+    def _streamed(self, table: _Table, batch_rows: int, checks: Checks) -> Iterator[Run]:
+        """One part that is sorted by time already, batch by batch."""
+        before: Rows | None = None
+        for rows in self._read(table.layout, batch_rows):
+            self._refuse_disorder(table, before, rows)
+            before = rows
+            if rows.ts[0] >= self._end:
+                return
+            kept = self._kept(rows)
+            if len(kept):
+                checks.values(kept)
+                yield Run.of(kept)
+
+    def _sorted(self, table: _Table, checks: Checks) -> Iterator[Run]:
+        """One part that is not sorted by time, read whole and sorted; of equal times, in the file's order."""
+        runs = []
+        for rows in self._read(table.layout, _BATCH_ROWS):
+            kept = self._kept(rows)
+            if len(kept):
+                checks.values(kept)
+                runs.append(Run.of(kept))
+        if not runs:
+            return
+        whole = concatenate(runs)
+        if self._feed.sort is None:
+            self._check_each_instrument(table, whole, checks)
+        yield sort_by_time(whole)
+
+    def _read(self, layout: Layout, batch_rows: int) -> Iterator[Rows]:
+        text = [layout.instrument] if layout.instrument is not None else []
+        first = 0
+        for batch in layout.part.batches(layout.needed, batch_rows, text):
+            if len(batch):
+                yield layout.rows(batch, first, self._stamps, self._ranks)
+                first += len(batch)
+
+    def _kept(self, rows: Rows) -> Rows:
+        """The rows that the feed's start, end and instruments let through."""
+        keep = None
+        if self._feed.instruments is not None and rows.rank.min() < 0:
+            keep = rows.rank >= 0
+        if self._feed.start is not None or self._feed.end is not None:
+            inside = (rows.ts >= self._start) & (rows.ts < self._end)
+            keep = inside if keep is None else keep & inside
+        return rows if keep is None or keep.all() else rows.where(keep)
+
+    def _needs_sorting(self, table: _Table) -> bool:
+        """Whether to sort a part in memory: on request, or if it is small, of several instruments and not by time."""
+        if self._feed.sort is not None:
+            return self._feed.sort
+        if not table.several or table.rows > _SORTED_IN_MEMORY_ROWS:
+            return False
+        last = _EARLIEST
+        for rows in self._read(table.layout.bare, _BATCH_ROWS):
+            if rows.ts[0] < last or np.any(rows.ts[1:] < rows.ts[:-1]):
+                return True
+            last = int(rows.ts[-1])
+        return False
+
+    def _refuse_disorder(self, table: _Table, before: Rows | None, rows: Rows) -> None:
+        """Time must not go back within a part that is streamed, whatever ``validate`` says."""
+        back = np.flatnonzero(rows.ts[1:] < rows.ts[:-1]) + 1
+        if before is not None and rows.ts[0] < before.ts[-1]:
+            row, above, rank_above = 0, int(before.ts[-1]), int(before.rank[-1])
+        elif len(back):
+            row = int(back[0])
+            above, rank_above = int(rows.ts[row - 1]), int(rows.rank[row - 1])
+        else:
+            return
+        where = f"{rows.part.label}, row {rows.number(row)}, column {table.layout.ts}"
+        times = f"{readable(int(rows.ts[row]))} comes after {readable(above)} in the row above"
+        if rows.rank[row] != rank_above:
+            raise DataError(
+                f"{where}: {times}, where another instrument begins: the file is sorted by instrument, not by time, "
+                f"and has more than {_SORTED_IN_MEMORY_ROWS:,} rows or says sort = false; sort it by time, or say "
+                "sort = true to have it sorted in memory."
+            )
+        raise DataError(
+            f"{where}, instrument {self._name(rows, row)}: {times}, but stamps must not go back; sort the file by "
+            "time, or say sort = true to have it sorted in memory."
+        )
+
+    def _check_each_instrument(self, table: _Table, run: Run, checks: Checks) -> None:
+        """Sorting a file by time is right only if it was sorted within each instrument."""
+        order = np.argsort(run.rank, kind="stable")
+        ts, rank = run.ts[order], run.rank[order]
+        wrong = np.flatnonzero((ts[1:] < ts[:-1]) & (rank[1:] == rank[:-1])) + 1
+        if len(wrong):
+            row = int(wrong[0])
+            (place, *_) = self._places(int(ts[row]), int(rank[row])) or [table.layout.part.label]
+            checks.found(
+                "stamps of an instrument that go back",
+                f"{place}, column {table.layout.ts}, instrument {self._names[rank[row]]}: {readable(int(ts[row]))} comes "
+                f"after {readable(int(ts[row - 1]))}, but the stamps of an instrument must not go back",
+                len(wrong),
+            )
+
+    def _in_order(self, run: Run, checks: Checks) -> Run:
+        """Rows of equal time by instrument's name; two bars of one instrument at one time are refused."""
+        tied = run.ts[1:] == run.ts[:-1]
+        if not tied.any():
+            return run
+        if np.any(tied & (run.rank[1:] < run.rank[:-1])):
+            run = run.take(np.lexsort((run.rank, run.ts)))
+        if self._feed.kind == "bar" and self._feed.validate != "off":
+            twice = np.flatnonzero(tied & (run.rank[1:] == run.rank[:-1]))
+            if len(twice):
+                row = int(twice[0])
+                places = self._places(int(run.ts[row]), int(run.rank[row]))
+                checks.found(
+                    "duplicate stamps",
+                    f"{' and '.join(places[:2])}: instrument {self._names[run.rank[row]]} has two bars at "
+                    f"{readable(int(run.ts[row]))}, but expected one",
+                    len(twice),
+                )
+        return run
+
+    def _places(self, ts: int, rank: int) -> list[str]:
+        """Where the rows of one instant and instrument are: found by reading again, as only errors need it."""
+        places = []
+        for table in self._tables:
+            for rows in self._read(table.layout.bare, _BATCH_ROWS):
+                same = np.flatnonzero((rows.ts == ts) & (rows.rank == rank))
+                places += [f"{rows.part.label}, row {rows.number(int(row))}" for row in same]
+        return places
+
+    def _name(self, rows: Rows, row: int) -> str:
+        return self._names[rows.rank[row]] if rows.rank[row] >= 0 else "(left out)"
+
+
+def _names(layout: Layout) -> set[str]:
+    """The instruments of a part."""
+    if layout.instrument is None:
+        return {layout.name}
+    found = layout.part.names(layout.instrument)
+    if None in found:
+        found.remove(None)  # the row is named when it is read
+    return {str(name) for name in found}
+
+
+def _chosen(feed: TableFeed, found: list[str]) -> list[str]:
+    """The instruments to deliver, by name."""
+    if feed.instruments is None:
+        return found
+    for name in feed.instruments:
+        if name not in found:
+            raise DataError(f"There is no instrument {name!r} in the data ({did_you_mean(name, found)}).")
+    return sorted(set(feed.instruments))
+
+
+def _first_instant(layout: Layout, stamps: Stamps, names: Sequence[str]) -> int:
+    """The instant of a part's first row; reading it also shows early whether its columns can be read at all."""
+    batch = next(batch for batch in layout.part.batches(layout.needed, 1) if len(batch))
+    rows = layout.rows(batch, 0, stamps, {name: rank for rank, name in enumerate(names)})
+    return int(rows.ts[0])
+
+
+_DETAILS = {"currency": str, "multiplier": (int, float), "tick_size": (int, float), "lot_size": (int, float)}
+
+
+def instruments_of(
+    feed: TableFeed | SyntheticFeed, names: Sequence[str], details: Mapping[str, Detail]
+) -> tuple[Instrument, ...]:
+    """The instruments with what the feed says about all and about single ones. Raises ConfigError."""
+    common = {name: getattr(feed, name) for name in _DETAILS}
+    for name, detail in details.items():
+        if name not in names:
+            raise ConfigError(
+                f"details names an instrument {name!r} that the feed lacks ({did_you_mean(name, names)})."
+            )
+        for key, value in detail.items():
+            if key not in _DETAILS:
+                raise ConfigError(f"details.{name} has no setting {key!r} ({did_you_mean(key, _DETAILS)}).")
+            if (
+                not isinstance(value, _DETAILS[key])
+                or (key == "multiplier" and value <= 0)
+                or (key != "currency" and value < 0)
+            ):
+                raise ConfigError(f"details.{name}.{key} cannot be {value!r}.")
+    return tuple(Instrument(**{"name": name, **common, **details.get(name, {})}) for name in names)
+
+
+def _description(feed: TableFeed, name: str, stamps: Stamps, tables: Sequence[_Table]) -> dict[str, Any]:
+    """What the manifest says about the data."""
+    files = [
+        {"path": table.layout.part.label, "rows": table.rows, "sha256": table.layout.part.digest()} for table in tables
+    ]
+    said: dict[str, Any] = {"feed": name, "kind": feed.kind, "files": files, "stamps": stamps.describe()}
+    path = getattr(feed, "path", None)
+    if path is not None:
+        said["path"] = str(path)
+    if feed.adjust is not None:
+        said["adjusted"] = attrs.asdict(feed.adjust)
+    return said | {"validate": feed.validate, "first_ts": min((table.first for table in tables), default=None)}
