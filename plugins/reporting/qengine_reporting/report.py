@@ -20,11 +20,13 @@ class HtmlReport:
     It needs no network, adapts to a phone's width, and is the same to the byte for the same run.
     """
 
-    title: str = param("", help="Heading of the page; left out, the strategy's name.")
-    theme: Literal["auto", "light", "dark"] = param("auto", help="Colours; auto follows the reader's system.")
-    max_points: int = param(2000, help="Points a curve is thinned to, keeping its extremes.", unit="points", ge=100)
+    title: str = param(default="", help="Heading of the page; left out, the strategy's name.")
+    theme: Literal["auto", "light", "dark"] = param(default="auto", help="Colours; auto follows the reader's system.")
+    max_points: int = param(
+        default=2000, help="Points a curve is thinned to, keeping its extremes.", unit="points", ge=100
+    )
     max_instruments: int = param(
-        12, help="Instruments drawn with their trades, the most traded first.", unit="instruments", ge=1
+        default=12, help="Instruments drawn with their trades, the most traded first.", unit="instruments", ge=1
     )
 
     def write(self, result: Result, folder: Path) -> None:
