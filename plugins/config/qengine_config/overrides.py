@@ -63,6 +63,8 @@ def _put(here: Any, key: Key, override: Override) -> Key:
         part, rest = (part, rest) if isinstance(part, int) else (_only_index(here, part, override), key)
         if part >= len(here):
             raise ConfigError(f"{override.origin}: there is no entry {part}: there are {len(here)}, counted from 0.")
+    elif part == 0 and rest:  # one table or a list of one are the same
+        return _put(here, rest, override)
     elif isinstance(part, int):
         raise ConfigError(f"{override.origin}: {part} is the index of a list, and there is a table.")
     if not rest:

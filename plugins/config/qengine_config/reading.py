@@ -28,21 +28,21 @@ class Document:
 
 def read_document(path: Path) -> Document:
     """Read a file by its suffix. Raises ConfigError naming file and line."""
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder: name the run file in it.")
     readers = {".toml": _read_toml, ".yaml": _read_yaml, ".yml": _read_yaml}
     reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise ConfigError(f"{path}: a run file ends in .toml, .yaml or .yml, not in {path.suffix or 'nothing'!r}.")
+        ending = f"not in {path.suffix}" if path.suffix else "and this has no ending"
+        raise ConfigError(f"{path}: a run file ends in .toml, .yaml or .yml, {ending}.")
     document = reader(path, _text(path))
     return Document(_plain(path, document.values), document.lines)
 
 
 def _text(path: Path) -> str:
     if not path.exists():
-        here = sorted(p.name for p in path.parent.glob("*") if p.suffix.lower() in {".toml", ".yaml", ".yml"})
-        hint = f"{path.parent} has {', '.join(here)}" if here else f"{path.parent} has no run file"
-        raise ConfigError(f"There is no run file {path}: {hint}.")
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder: name the run file in it.")
+        near = sorted(p.name for p in path.parent.glob("*") if p.suffix.lower() in {".toml", ".yaml", ".yml"})
+        raise ConfigError(f"There is no run file {path}; its folder has {', '.join(near) or 'none at all'}.")
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

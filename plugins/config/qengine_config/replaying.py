@@ -48,12 +48,17 @@ def _replayed(folder: Path, out: Path, plugins: Plugins, options: argparse.Names
     again = load_run(out)
     different = {difference.output: difference.what for difference in compare_runs(recorded, again)}
     names = sorted({*recorded.manifest["outputs"], *again.manifest["outputs"]})
+    changes = list(_changes(recorded.manifest, again.manifest))
+    if different and not changes:
+        changes = [
+            "Nothing that is recorded has changed: a file of your own code has, or the run is not deterministic."
+        ]
     where = (f" in {out}", " in the replay")
     return {
         "folder": str(folder),
         "identical": not different,
         "outputs": {name: different.get(name, IDENTICAL).replace(*where) for name in names},
-        "changes": list(_changes(recorded.manifest, again.manifest)),
+        "changes": changes,
     }
 
 

@@ -54,16 +54,21 @@ class RunFile:
         try:
             return Engine.from_config(self.config, plugins=plugins, base=self.base)
         except QEngineError as error:
-            located = type(error)(f"{self._place(error.key)}: {error}")
+            key = error.key or (str(error).partition(" ")[0],)  # seed and wake open their sentences
+            located = type(error)(f"{self._place(key)}: {error}")
             located.key = error.key
             raise located from error
 
     def _place(self, key: Key) -> str:
-        """The most precise place that is known for a key; one table or a list of one are the same."""
-        for length in range(len(key), 0, -1):
-            for candidate in (key[:length], tuple(part for part in key[:length] if part != 0)):
-                if candidate in self.places:
-                    return self.places[candidate]
+        """The most precise place that is known for a key; one table or a list of one are the same.
+
+        Where the fault is a component's name, the key ends before its ``use``.
+        """
+        candidates = [(*key, "use"), *(key[:length] for length in range(len(key), 0, -1))]
+        for candidate in candidates:
+            for spelling in (candidate, tuple(part for part in candidate if part != 0)):
+                if spelling in self.places:
+                    return self.places[spelling]
         return str(self.path)
 
 
@@ -77,7 +82,9 @@ def load_run_file(path: Path | str, overrides: Sequence[str] = (), environ: Mapp
     places = {key: f"{path}, line {line}" for key, line in document.lines.items()}
     given = [*from_environment(os.environ if environ is None else environ), *parse_overrides(overrides)]
     for override in given:
-        places[_apply(document, override)] = override.origin
+        place = _apply(document, override)
+        places = {key: where for key, where in places.items() if key[: len(place)] != place}  # what stood there is gone
+        places[place] = override.origin
     values = document.values
     for key in values:
         _check_known(key, _TOP, "setting", places.get((key,), str(path)))

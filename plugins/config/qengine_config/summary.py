@@ -13,7 +13,8 @@ from qengine_core.engine import Result
 __all__ = ["NO_REPORTING", "summarise"]
 
 NO_REPORTING = (
-    "qengine-reporting is not installed, so there are no metrics and no run folder: pip install qengine-reporting."
+    "qengine-reporting is not installed or not allowed, so there are no metrics and no run folder: "
+    "pip install qengine-reporting."
 )
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
