@@ -70,8 +70,15 @@ def monthly(ts: Ints, values: Floats, initial: float) -> Chart | None:
         "hovertemplate": "%{x} %{y}: %{z:.2f}%<extra></extra>",
     }
     layout = {
-        "xaxis": {"type": "category", "side": "top", "showgrid": False, "fixedrange": True},
-        "yaxis": {"type": "category", "autorange": "reversed", "showgrid": False, "fixedrange": True},
+        "xaxis": {"type": "category", "side": "top", "showgrid": False, "showline": False, "fixedrange": True},
+        "yaxis": {
+            "type": "category",
+            "autorange": "reversed",
+            "showgrid": False,
+            "showline": False,
+            "fixedrange": True,
+        },
+        "hovermode": "closest",
     }
     return _chart("monthly", [trace], layout, height=max(220, 60 + 30 * len(years)))
 
@@ -96,6 +103,7 @@ def yearly(ts: Ints, values: Floats, initial: float) -> Chart | None:
         "xaxis": {"ticksuffix": "%", "fixedrange": True, "nticks": 5},
         "yaxis": {"type": "category", "autorange": "reversed", "showgrid": False, "fixedrange": True},
         "bargap": 0.28,
+        "hovermode": "closest",
     }
     return _chart("yearly", [trace], layout, height=max(220, 60 + 30 * len(years)))
 
@@ -128,7 +136,8 @@ def exposure(ts: Ints, frame: pl.DataFrame, max_points: int) -> Chart:
     above |= {"fill": "tozeroy", "fillcolor": "@gain-soft"}
     under |= {"fill": "tozeroy", "fillcolor": "@loss-soft"}
     for trace in (above, under, gross):
-        trace["line"] |= {"shape": "hv", "width": 1.2}
+        trace["line"] |= {"shape": "hv", "width": 1}
+    gross["line"]["dash"] = "dot"
     layout = {"xaxis": {"type": "date"}, "yaxis": {"ticksuffix": "%"}, "showlegend": True}
     return _chart("exposure", [above, under, gross], layout, height=300)
 

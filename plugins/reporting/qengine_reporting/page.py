@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,15 @@ _GROUPS = {
         "max_drawdown_days",
         "longest_drawdown_days",
     ),
+    "Activity and costs": (
+        "fills",
+        "traded_value",
+        "turnover",
+        "annual_turnover",
+        "exposure",
+        "total_commission",
+        "total_slippage",
+    ),
     "Round trips": (
         "round_trips",
         "win_rate",
@@ -49,16 +59,8 @@ _GROUPS = {
         "largest_loss",
         "average_holding_days",
     ),
-    "Activity and costs": (
-        "fills",
-        "traded_value",
-        "turnover",
-        "annual_turnover",
-        "exposure",
-        "total_commission",
-        "total_slippage",
-    ),
 }
+_NAMES = {"sha256": "SHA-256"}
 _LABELS = {
     "cagr": "CAGR",
     "var_95": "Value at risk, 95%",
@@ -68,7 +70,6 @@ _LABELS = {
     "calmar": "Calmar ratio",
     "kurtosis": "Excess kurtosis",
     "exposure": "Time in the market",
-    "best_day": "Best day",
     "fills": "Executions",
     "max_drawdown_days": "Max drawdown duration",
     "longest_drawdown_days": "Longest drawdown",
@@ -181,8 +182,7 @@ def _head(run: _Run, report: HtmlReport) -> dict[str, Any]:
     parameters = [(key, _value(value)) for s in strategies for key, value in s.items() if key != "use"]
     instruments = sorted({name for source in run.facts["data"] for name in source["instruments"]})
     return {
-        "title": report.title or " + ".join(names) or "Backtest",
-        "strategies": names,
+        "title": report.title or _spoken(" + ".join(names)) or "Backtest",
         "parameters": parameters,
         "instruments": _listed(instruments),
         "start": text.moment(run.facts["start"])[:10],
@@ -280,7 +280,7 @@ def _source(source: Mapping[str, Any]) -> dict[str, Any]:
     rows = "not counted beforehand" if source["rows"] is None else f"{source['rows']:,}"
     first = [("Rows", rows), ("Instruments", _listed(source["instruments"])), ("Columns", ", ".join(source["columns"]))]
     known = {"kind", "columns", "instruments", "rows"}
-    rest = [(k.replace("_", " ").capitalize(), _value(v)) for k, v in source.items() if k not in known]
+    rest = [(_NAMES.get(k) or _spoken(k), _value(v)) for k, v in source.items() if k not in known]
     return {"kind": source["kind"], "facts": [*first, *rest]}
 
 
@@ -290,7 +290,15 @@ def _listed(names: list[str]) -> str:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.15g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _spoken(name: str) -> str:
+    """A name from a run file as a heading: ``moving-average-cross`` as "Moving average cross"."""
+    words = re.sub(r"[-_]+", " ", name)
+    return words[:1].upper() + words[1:]
 
 
 def _tone(value: float | None) -> str:

@@ -61,7 +61,7 @@ _ORDERS = Table(
     "One row per order that the strategy sent.",
     "by order_id",
     (
-        Column("order_id", "int64", "", "Number of the order, from 1 or 0 upwards in order of submission."),
+        Column("order_id", "int64", "", "Number of the order, rising in order of submission."),
         Column("instrument", "text", "", "Name of the instrument."),
         Column("side", "text", "", "Direction of the order.", one_of=_SIDES),
         Column("quantity", "float64", _QUANTITY, "What was ordered, positive."),

@@ -27,7 +27,7 @@
     const narrow = element.clientWidth < 560;
     const layout = Object.assign({
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "x unified", autosize: true,
-      margin: { l: 8, r: 8, t: figure.layout.showlegend ? 34 : 12, b: 28 },
+      margin: { l: 4, r: 8, t: figure.layout.showlegend ? 34 : 12, b: 8 },
       font: { family: getComputedStyle(document.body).fontFamily, color: "@muted", size: 12 },
       hoverlabel: { bgcolor: "@surface", bordercolor: "@line", font: { color: "@text", size: 13 } },
       legend: { orientation: "h", x: 0, y: 1.02, xanchor: "left", yanchor: "bottom" },
