@@ -142,16 +142,16 @@ class Engine:
         ``progress(rows, ts, total)`` is called now and then; ``total`` is None where a feed cannot say.
         Raises QEngineError, one sentence long, for mistakes of data, configuration or strategy.
         """
-        state: dict[str, Any] = {}
-        context = {"out": out, "config": self.config, "state": state}
+        config, state = self.config, dict[str, Any]()
         try:
-            self.plugins.call("qengine_run_started", RunContext(**context))
+            self.plugins.call("qengine_run_started", RunContext(out=out, config=config, state=state))
             result = self._run(out, progress)
-            finished = RunFinished(**context, result=result)
+            finished = RunFinished(out=out, config=config, state=state, result=result)
             result.flags += self.plugins.call("qengine_run_finished", finished, isolate=out is None)
             return result
         except BaseException as error:
-            self.plugins.call("qengine_run_failed", RunFailed(**context, error=error), isolate=True)
+            failed = RunFailed(out=out, config=config, state=state, error=error)
+            self.plugins.call("qengine_run_failed", failed, isolate=True)
             raise
 
     def _run(self, out: str | None, progress: Progress | None) -> Result:
