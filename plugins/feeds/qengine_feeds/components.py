@@ -105,17 +105,17 @@ class HeldFrame:
     __slots__ = ("data",)
 
     def __init__(self, data: Any) -> None:
-        if isinstance(data, HeldFrame):
-            data = data.data
+        data = data.data if isinstance(data, HeldFrame) else data
         if isinstance(data, type) or not hasattr(data, "__arrow_c_stream__"):
             raise ConfigError(
                 f"frame must be a Polars, Arrow or pandas frame in memory, not {type(data).__name__}: in a run file, "
                 "use the feed parquet or csv instead."
             )
-        self.data = data
+        self.data: Any = data
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        return self.data.__arrow_c_stream__(requested_schema)
+        stream: object = self.data.__arrow_c_stream__(requested_schema)
+        return stream
 
     def __repr__(self) -> str:
         return f"<{type(self.data).__module__.partition('.')[0]} frame in memory>"

@@ -117,17 +117,7 @@ class Layout:
                 )
         canonical = frozenset(values)
         values |= find.features({ts, instrument, *values.values()}, canonical)
-        name = "" if instrument is not None else feed.instrument or part.stem
-        if instrument is not None and feed.instrument is not None:
-            raise ConfigError(
-                f"{part.label} says in its column {instrument!r} which instrument a row is of: leave instrument out, "
-                "or choose some with instruments."
-            )
-        if name is None:
-            raise ConfigError(
-                f'{part.label} has no column of instruments: say which it is with instrument = "NAME", or name the '
-                "column with columns = {instrument = ...}."
-            )
+        name = _only_instrument(feed, part, instrument)
         if isinstance(part, CsvPart):
             part = part.typed(
                 numbers=[*(values[name] for name in canonical), *_adjusting(feed.adjust)],
@@ -189,7 +179,8 @@ class Layout:
         known = np.array([ranks.get(str(name), -1) for name in array.dictionary.to_pylist()], np.int32)
         if len(known) == 1:
             return np.full(length, known[0], np.int32)
-        return known[array.indices.to_numpy(zero_copy_only=False)]
+        ranked: npt.NDArray[np.int32] = known[array.indices.to_numpy(zero_copy_only=False)]
+        return ranked
 
     def _column(self, name: str, array: pa.Array, canonical: bool, first: int) -> npt.NDArray[Any]:
         """A column as numpy: zero-copy where it has no nulls; canonical ones as float64."""
@@ -226,8 +217,8 @@ class Layout:
             if np.any(wrong):
                 row = int(np.argmax(wrong))
                 raise DataError(
-                    f"{self.part.label}, row {first + row + 1}, column {name}: {given[row]:g} makes no factor to adjust "
-                    "by; it must be a number above 0."
+                    f"{self.part.label}, row {first + row + 1}, column {name}: {given[row]:g} makes no factor to "
+                    "adjust by; it must be a number above 0."
                 )
             # All four are multiplied, the close too: rounding is monotone, so the close stays between low and high.
             for column in ("open", "high", "low", "close"):
@@ -248,6 +239,24 @@ def _first_value(array: pa.Array) -> str:
     return f"first {array[0].as_py()!r}" if len(array) else "no row"
 
 
+def _only_instrument(feed: TableFeed, part: Part, column: str | None) -> str:
+    """The instrument of all rows of a part, or no name if a column says it."""
+    if column is None:
+        name = feed.instrument or part.stem
+        if name is None:
+            raise ConfigError(
+                f'{part.label} has no column of instruments: say which it is with instrument = "NAME", or name the '
+                "column with columns = {instrument = ...}."
+            )
+        return name
+    if feed.instrument is not None:
+        raise ConfigError(
+            f"{part.label} says in its column {column!r} which instrument a row is of: leave instrument out, "
+            "or choose some with instruments."
+        )
+    return ""
+
+
 def _adjusting(adjust: Adjust | None) -> list[str]:
     """The part's column to adjust by, if any."""
     return [] if adjust is None else [name for name in (adjust.close, adjust.factor) if name is not None]
@@ -264,7 +273,8 @@ class _Finder:
         for ours, theirs in feed.columns.items():
             if theirs not in names:
                 raise DataError(
-                    f"{part.label} has no column {theirs!r}, which columns says is {ours} ({did_you_mean(theirs, names)})."
+                    f"{part.label} has no column {theirs!r}, which columns says is {ours} "
+                    f"({did_you_mean(theirs, names)})."
                 )
         named = _adjusting(feed.adjust)
         if named and feed.kind != "bar":

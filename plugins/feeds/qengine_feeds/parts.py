@@ -50,6 +50,10 @@ class Part(Protocol):
         """SHA-256 of the content, in hex."""
         ...
 
+    def state(self) -> object:
+        """Something that changes when the content does, at no cost."""
+        ...
+
     def count(self, column: str) -> int:
         """The rows, at the price of reading a column where there is no other way."""
         ...
@@ -186,6 +190,9 @@ class ParquetPart:
     def count(self, column: str) -> int:
         return self.rows
 
+    def state(self) -> object:
+        return _state_of(self.path)
+
     def digest(self) -> str:
         return _digest_of(self.path)
 
@@ -246,6 +253,9 @@ class CsvPart:
     def names(self, column: str) -> list[Any]:
         return _distinct(batch.column(0) for batch in self.batches([column], 1 << 20, [column]))
 
+    def state(self) -> object:
+        return _state_of(self.path)
+
     def digest(self) -> str:
         return _digest_of(self.path)
 
@@ -267,13 +277,18 @@ class FramePart:
         return self.table.schema
 
     def batches(self, columns: Sequence[str], rows: int, text: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
-        yield from self.table.select(list(columns)).to_batches(max_chunksize=rows)
+        table = self.table.select(list(columns))
+        for first in range(0, len(table), rows):
+            yield from table.slice(first, rows).to_batches()
 
     def names(self, column: str) -> list[Any]:
         return _distinct(self.table.column(column).iterchunks())
 
     def count(self, column: str) -> int:
         return self.rows
+
+    def state(self) -> object:
+        return None  # Arrow data does not change
 
     def digest(self) -> str:
         """Of the schema and the values, however they are cut into chunks."""
@@ -315,8 +330,12 @@ class _readable:  # noqa: N801 - reads as a word in a with statement
 
 def _digest_of(path: Path) -> str:
     """SHA-256 of a file's bytes; remembered as long as size and time of change stay the same."""
+    return _file_digest(path, *_state_of(path))
+
+
+def _state_of(path: Path) -> tuple[int, int, int]:
     status = path.stat()
-    return _file_digest(path, status.st_size, status.st_mtime_ns, status.st_ino)
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 @functools.lru_cache(maxsize=4096)

@@ -202,8 +202,8 @@ class TableSource:
             (place, *_) = self._places(int(ts[row]), int(rank[row])) or [table.layout.part.label]
             checks.found(
                 "stamps of an instrument that go back",
-                f"{place}, column {table.layout.ts}, instrument {self._names[rank[row]]}: {readable(int(ts[row]))} comes "
-                f"after {readable(int(ts[row - 1]))}, but the stamps of an instrument must not go back",
+                f"{place}, column {table.layout.ts}, instrument {self._names[rank[row]]}: {readable(int(ts[row]))} "
+                f"comes after {readable(int(ts[row - 1]))}, but the stamps of an instrument must not go back",
                 len(wrong),
             )
 
@@ -267,7 +267,7 @@ def _first_instant(layout: Layout, stamps: Stamps, names: Sequence[str]) -> int:
     return int(rows.ts[0])
 
 
-_DETAILS = {"currency": str, "multiplier": (int, float), "tick_size": (int, float), "lot_size": (int, float)}
+_DETAILS = ("currency", "multiplier", "tick_size", "lot_size")
 
 
 def instruments_of(
@@ -283,24 +283,65 @@ def instruments_of(
         for key, value in detail.items():
             if key not in _DETAILS:
                 raise ConfigError(f"details.{name} has no setting {key!r} ({did_you_mean(key, _DETAILS)}).")
-            if (
-                not isinstance(value, _DETAILS[key])
-                or (key == "multiplier" and value <= 0)
-                or (key != "currency" and value < 0)
-            ):
-                raise ConfigError(f"details.{name}.{key} cannot be {value!r}.")
+            if not _is_possible(key, value):
+                expected = (
+                    "text" if key == "currency" else "a number above 0" if key == "multiplier" else "a number >= 0"
+                )
+                raise ConfigError(f"details.{name}.{key} must be {expected}, not {value!r}.")
     return tuple(Instrument(**{"name": name, **common, **details.get(name, {})}) for name in names)
 
 
-def _description(feed: TableFeed, name: str, stamps: Stamps, tables: Sequence[_Table]) -> dict[str, Any]:
-    """What the manifest says about the data."""
-    files = [
-        {"path": table.layout.part.label, "rows": table.rows, "sha256": table.layout.part.digest()} for table in tables
-    ]
-    said: dict[str, Any] = {"feed": name, "kind": feed.kind, "files": files, "stamps": stamps.describe()}
+def _is_possible(key: str, value: str | float) -> bool:
+    if key == "currency" or isinstance(value, str):
+        return key == "currency" and isinstance(value, str)
+    return value > 0 if key == "multiplier" else value >= 0
+
+
+class Description(Mapping[str, Any]):
+    """What the manifest says about the data, as a mapping of plain values.
+
+    Content hashes cost as much as reading, so they are made when the description is first read: a run that writes
+    no manifest does not pay. A file that has changed since it was opened is refused then.
+    """
+
+    def __init__(self, known: dict[str, Any], tables: Sequence[_Table]) -> None:
+        self._said: dict[str, Any] = {**known, "files": None}
+        self._tables = tables
+        self._states = [table.layout.part.state() for table in tables]
+
+    def __getitem__(self, key: str) -> Any:
+        if key == "files" and self._said["files"] is None:
+            self._said["files"] = [self._file(table, state) for table, state in self._pairs()]
+        return self._said[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._said)
+
+    def __len__(self) -> int:
+        return len(self._said)
+
+    def __repr__(self) -> str:
+        return f"Description({self._said!r})"
+
+    def _pairs(self) -> Iterator[tuple[_Table, object]]:
+        return zip(self._tables, self._states, strict=True)
+
+    @staticmethod
+    def _file(table: _Table, state: object) -> dict[str, Any]:
+        part = table.layout.part
+        if part.state() != state:
+            raise DataError(f"{part.label} has changed since it was opened: run again, with nobody writing to it.")
+        return {"path": part.label, "rows": table.rows, "sha256": part.digest()}
+
+
+def _description(feed: TableFeed, name: str, stamps: Stamps, tables: Sequence[_Table]) -> Description:
+    """What the manifest says about the data: how it was read, where it starts, and its files."""
+    said: dict[str, Any] = {"feed": name, "kind": feed.kind, "stamps": stamps.describe()}
     path = getattr(feed, "path", None)
     if path is not None:
         said["path"] = str(path)
     if feed.adjust is not None:
-        said["adjusted"] = attrs.asdict(feed.adjust)
-    return said | {"validate": feed.validate, "first_ts": min((table.first for table in tables), default=None)}
+        adjust = feed.adjust
+        said["adjusted"] = {"close": adjust.close, "factor": adjust.factor, "volume": adjust.volume}
+    said |= {"validate": feed.validate, "first_ts": min((table.first for table in tables), default=None)}
+    return Description(said, tables)

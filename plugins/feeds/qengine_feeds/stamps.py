@@ -106,7 +106,8 @@ class Stamps:
         if self.unit is None and len(values):
             _refuse_other_unit(int(values[0]))
         factor = _PER_UNIT[self.unit or "ns"]
-        return values.astype(np.int64) * factor if factor != 1 else values.astype(np.int64, copy=False)
+        instants: Int64s = values.astype(np.int64, copy=False)
+        return instants * factor if factor != 1 else instants
 
     def _parsed(self, array: pa.Array) -> pa.Array:
         """Text as dates, timestamps or numbers, by its format or as ISO 8601."""
@@ -187,13 +188,15 @@ class Stamps:
                 readable(int(walls[row])),
                 f"this local time {what} in {self.time_zone}, where the clock changes; give such stamps in UTC",
             )
-        return zoned.to_physical().to_numpy()
+        instants: Int64s = zoned.to_physical().to_numpy()
+        return instants
 
     def _wall(self, instants: Int64s) -> Int64s:
         if self.time_zone == "UTC":
             return instants
         zoned = pl.Series(instants).cast(pl.Datetime("ns", "UTC")).dt.convert_time_zone(self.time_zone)
-        return zoned.dt.replace_time_zone(None).to_physical().to_numpy()
+        walls: Int64s = zoned.dt.replace_time_zone(None).to_physical().to_numpy()
+        return walls
 
 
 def interval_ns(text: str, name: str) -> int:

@@ -46,7 +46,7 @@ class SyntheticSource:
             columns=_COLUMNS[feed.kind],
             instruments=instruments_of(feed, self._names, {}),
             rows=feed.rows * len(self._names),
-            description={"feed": "synthetic", **attrs.asdict(feed), "instruments": self._names},
+            description={"feed": "synthetic", **_settings(feed), "instruments": self._names},
         )
 
     def blocks(self, stream: int, codes: Mapping[str, int]) -> Iterator[Block]:
@@ -117,6 +117,11 @@ class _Walk:
     def _rounded(self, price: Floats) -> Floats:
         tick = self._feed.tick_size
         return np.maximum(np.round(price / tick), 1.0) * tick if tick else price
+
+
+def _settings(feed: SyntheticFeed) -> dict[str, Any]:
+    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(type(feed))  # type: ignore[arg-type]
+    return {field.name: getattr(feed, field.name) for field in fields}
 
 
 def _interleaved(columns: list[Floats]) -> Floats:
