@@ -102,8 +102,6 @@ def _figures(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if equity is not None:
         rows.append(("Final equity", f"{equity:,.2f} {summary['currency'] or ''}".rstrip()))
     rows += [(label, form.format(metrics[key])) for key, label, form in _METRICS if metrics.get(key) is not None]
-    if not metrics and "trades" in counts:
-        rows.append(("Round trips", f"{counts['trades']:,}"))
     return rows
 
 

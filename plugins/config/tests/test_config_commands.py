@@ -211,11 +211,13 @@ def test_a_replay_of_something_that_changed_says_what(qengine: Qengine, place: P
     manifest = json.loads(manifest_path.read_text())
     manifest["plugins"]["qengine-costs"] = "0.0.9"
     manifest["data"][0]["sha256"] = "0"
+    manifest["python"] = "3.0"
     manifest_path.write_text(json.dumps(manifest))
     done = qengine("replay", "runs/waves-001")
     assert done.returncode == 1
     assert "different  fills.parquet: row 0, column price" in done.stdout
     assert "! qengine-costs was 0.0.9 and is " in done.stdout
+    assert "! python was 3.0 and is 3." in done.stdout
     assert "! The data of feed 0 has changed: sha256." in done.stdout
     assert "outputs differ." in done.stdout
 
@@ -235,7 +237,7 @@ def test_without_reporting_a_run_says_so_and_shows_what_it_can(qengine: Qengine,
     assert done.returncode == 0, done.stderr
     assert "! qengine-reporting is not installed or not allowed" in done.stdout
     assert "Final equity" in done.stdout
-    assert "Round trips" in done.stdout
+    assert "Fills" in done.stdout
     assert "Run folder" not in done.stdout
 
 
@@ -341,3 +343,25 @@ def test_a_folder_that_cannot_be_composed_again_says_why(qengine: Qengine, place
     done = qengine("replay", "runs/waves-001")
     assert done.returncode == 1
     assert done.stderr.startswith("qengine: runs/waves-001/manifest.json cannot be composed again: There is no file ")
+
+
+def test_a_yaml_run_on_the_synthetic_feed_writes_its_report_and_replays(
+    qengine: Qengine, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("qengine_feeds", reason="the synthetic feed is in qengine-feeds")
+    (place / "run.yaml").write_text(
+        "seed: 1\nfeed: {use: synthetic, rows: 30, seed: 4}\nstrategy: {use: 'parts.py:Flip'}\nrun: {name: made}\n"
+    )
+    done = qengine("run", "run.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)["report"]
+    assert report == "runs/made-001/report.html"
+    assert (place / report).stat().st_size > 1000
+    replayed = qengine("replay", "runs/made-001", "--json")
+    assert json.loads(replayed.stdout)["outputs"]["report.html"] == "identical"
+    assert replayed.returncode == 0
+
+    monkeypatch.setenv("QENGINE_BLOCK_PLUGINS", "qengine-reporting")
+    blind = qengine("replay", "runs/made-001")
+    assert blind.returncode == 1
+    assert blind.stderr.startswith("qengine: The replay wrote nothing to compare: ")
