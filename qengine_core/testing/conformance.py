@@ -275,7 +275,8 @@ class FeedLaws(ComponentLaws):
 
     def test_blocks_are_well_formed(self) -> None:
         info = self.feed.open().info
-        known = set(_codes(self.feed.open()).values())
+        codes = _codes(self.feed.open())
+        known = {codes[instrument.name] for instrument in info.instruments}
         for block in self._blocks():
             assert block.stream == 3, f"a block carries stream {block.stream}, not the number that was given."
             assert block.ts.dtype == np.int64, f"ts must be int64 nanoseconds, not {block.ts.dtype}."

@@ -1,0 +1,365 @@
+"""Every first-party component obeys the laws of its kind, and the kit catches a component that breaks one."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from types import SimpleNamespace
+
+import attrs
+import numpy as np
+import pytest
+
+from qengine_core.blocks import Block, StreamInfo
+from qengine_core.hookspecs import implements
+from qengine_core.manager import Plugins
+from qengine_core.plugin import CommissionSpec, FeedSpec, Instrument, Leg, component, param
+from qengine_core.testing import (
+    CommissionLaws,
+    FeedLaws,
+    OrderTypeLaws,
+    check_commission,
+    check_component,
+    check_feed,
+    check_hook_module,
+    check_order_type,
+    check_slippage,
+)
+from qengine_core.testing.conformance import check_record
+from qengine_core.testing.sandbox import plugin_sandbox
+
+CHECKS = {
+    "commission": check_commission,
+    "slippage": check_slippage,
+    "order_type": check_order_type,
+    "feed": check_feed,
+}
+
+# Parameters for components that have no sensible default.
+EXAMPLES = {
+    ("commission", "per-share"): {"rate": 0.005, "minimum": 1.0},
+    ("commission", "per-trade"): {"amount": 4.95},
+    ("commission", "percent"): {"bps": 5.0},
+    ("commission", "tiered"): {"tiers": ((0.0, 0.01), (1000.0, 0.005))},
+    ("slippage", "fixed-bps"): {"bps": 5.0},
+    ("slippage", "half-spread"): {"bps": 5.0},
+    ("order_type", "limit"): {"price": 10.0},
+}
+# Feeds that need data to read have their laws in their own plugin's tests; commands are not frozen settings.
+ELSEWHERE = {("feed", "csv"), ("feed", "frame"), ("feed", "parquet")}
+ENTRIES = [
+    entry
+    for kind in ("broker", "commission", "feed", "ledger", "order_type", "report", "runner", "slippage")
+    for entry in Plugins.discover().all(kind)
+    if (kind, entry.spec.name) not in ELSEWHERE
+]
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: f"{entry.spec.kind}/{entry.spec.name}")
+def test_a_first_party_component_obeys_the_laws_of_its_kind(entry):
+    spec = entry.spec
+    made = spec.component(**EXAMPLES.get((spec.kind, spec.name), {}))
+    CHECKS.get(spec.kind, check_component)(made)
+    check_record(entry)
+
+
+@pytest.mark.parametrize("kind", ["bar", "trade", "quote"])
+def test_the_synthetic_feed_does_not_look_ahead(kind):
+    feed = Plugins.discover().find("feed", "synthetic").spec.component
+    settings = {"kind": kind, "instruments": ("A", "B"), "seed": 3}
+    check_feed(feed(rows=300, **settings), truncated=feed(rows=170, **settings))
+
+
+# -- The kit itself: each law catches what it is for ---------------------------------------------------
+
+
+def ask(laws, law, **settings):
+    """One law of a kind, so that a test shows which law catches what."""
+    getattr(type("Laws", (laws,), settings)(), f"test_{law}")()
+
+
+@component
+class Fee:
+    """A commission whose function each test replaces."""
+
+    rate: float = param(1.0, help="A rate.")
+
+    @property
+    def rates(self):
+        return (self.rate,)
+
+    @staticmethod
+    def commission(quantity, price, multiplier, rates):
+        """The charge."""
+        return rates[0] if quantity > 0 else 0.0
+
+
+CALLS = itertools.count()
+
+
+def negative(quantity, price, multiplier, rates):
+    """Pays."""
+    return -1.0 if quantity > 0 else 0.0
+
+
+def falling(quantity, price, multiplier, rates):
+    """Falls."""
+    return 1e12 - quantity if quantity > 0 else 0.0
+
+
+def infinite(quantity, price, multiplier, rates):
+    """Has no end."""
+    return math.inf if quantity > 1e6 else 0.0
+
+
+def impure(quantity, price, multiplier, rates):
+    """Remembers."""
+    return float(next(CALLS)) if quantity > 0 else 0.0
+
+
+def standing(quantity, price, multiplier, rates):
+    """Charges for nothing."""
+    return 1.0
+
+
+def overflowing(quantity, price, multiplier, rates):
+    """Counts in integers, which have no end in Python and 64 bits once compiled."""
+    return float(int(quantity) * int(quantity) * int(quantity))
+
+
+def undocumented(quantity, price, multiplier, rates):
+    return 0.0
+
+
+def test_the_kit_accepts_a_lawful_commission():
+    check_commission(Fee())
+
+
+@pytest.mark.parametrize(
+    ("function", "law", "sentence"),
+    [
+        (negative, "is_finite_and_not_negative", "below zero"),
+        (infinite, "is_finite_and_not_negative", "not a finite number"),
+        (falling, "does_not_fall_with_quantity", "commission falls from"),
+        (impure, "is_pure", "gives another number when asked again"),
+        (standing, "charges_nothing_for_nothing", "no fill, no charge"),
+        (undocumented, "is_a_documented_static_function", "has no docstring"),
+        (overflowing, "compiles_to_the_same_bits", "compiled"),
+    ],
+)
+def test_the_kit_catches_an_unlawful_commission(monkeypatch, function, law, sentence):
+    monkeypatch.setattr(Fee, "commission", staticmethod(function))
+    with pytest.raises(AssertionError, match=sentence):
+        ask(CommissionLaws, law, model=Fee())
+
+
+def test_the_kit_catches_what_numba_cannot_compile(monkeypatch):
+    import numba
+
+    monkeypatch.setattr(Fee, "commission", staticmethod(uncompilable_object))
+    with pytest.raises(numba.core.errors.NumbaError):
+        ask(CommissionLaws, "compiles_to_the_same_bits", model=Fee())
+
+
+def uncompilable_object(quantity, price, multiplier, rates):
+    """Makes an object that numba has no type for."""
+    return float(len(SimpleNamespace(a=quantity).__dict__) - 1)
+
+
+def test_a_declared_rebate_may_be_negative(monkeypatch):
+    monkeypatch.setattr(Fee, "commission", staticmethod(negative))
+    check_commission(Fee(), rebate=True)
+
+
+def test_rates_must_be_floats():
+    with pytest.raises(AssertionError, match="rates must hold floats only, not 1"):
+        check_commission(Fee(rate=1))
+
+
+def test_a_component_must_be_frozen_and_documented():
+    @attrs.define
+    class Loose:
+        """Can be changed."""
+
+        rate: float = param(1.0, help="A rate.")
+
+    @component
+    class Silent:
+        rate: float = param(1.0, help="")
+
+    with pytest.raises(AssertionError, match=r"Loose\.rate can be assigned"):
+        ask(CommissionLaws, "is_a_frozen_attrs_class", model=Loose())
+    with pytest.raises(AssertionError, match="Silent has no docstring"):
+        ask(CommissionLaws, "is_documented", model=Silent())
+
+
+def test_a_local_class_cannot_be_sent_to_another_process():
+    @component
+    class Local:
+        """Lives in a function."""
+
+    with pytest.raises((AttributeError, Exception), match="pickle"):
+        check_component(Local())
+
+
+def test_an_expected_failure_must_fail_and_must_be_a_law():
+    class Known(CommissionLaws):
+        model = Fee(rate=1)
+        expected_failures = {"test_rates_are_plain_floats": "kept as given"}
+
+    Known().test_rates_are_plain_floats()
+
+    class Stale(CommissionLaws):
+        model = Fee()
+        expected_failures = {"test_rates_are_plain_floats": "kept as given"}
+
+    with pytest.raises(AssertionError, match=r"expected to fail \(kept as given\)"):
+        Stale().test_rates_are_plain_floats()
+    with pytest.raises(TypeError, match="not a law"):
+        type("Typo", (CommissionLaws,), {"expected_failures": {"test_rats": "typo"}})
+
+
+@component
+class Concession:
+    """A slippage that gets better with size."""
+
+    @property
+    def rates(self):
+        return ()
+
+    @staticmethod
+    def slippage(quantity, price, volume, taken, spread, rates):
+        """Concedes less to the large."""
+        return 1.0 / quantity if quantity > 0 else 0.0
+
+
+def test_the_kit_catches_a_discount_for_size():
+    with pytest.raises(AssertionError, match="slippage falls from"):
+        check_slippage(Concession())
+
+
+@component
+class Recipe:
+    """An order type of the given legs."""
+
+    made_of: tuple = param((), help="The legs.")
+
+    def legs(self):
+        return self.made_of
+
+
+@pytest.mark.parametrize(
+    ("legs", "law", "sentence"),
+    [
+        ((), "has_at_least_one_leg", r"legs\(\) is empty"),
+        ((Leg(parent=0),), "legs_refer_backwards", "first leg must have no parent"),
+        ((Leg(), Leg(parent=1)), "legs_refer_backwards", "leg 1 has parent 1"),
+        ((Leg(), Leg(parent=2), Leg()), "legs_refer_backwards", "leg 1 has parent 2"),
+        ((Leg(ratio=0.0),), "legs_are_possible", "leg 0 has ratio 0"),
+        ((Leg(side=0),), "legs_are_possible", "leg 0 has side 0"),
+        ((Leg(trail=0.0),), "legs_are_possible", "leg 0 trails by 0"),
+        ((Leg(limit=math.inf),), "legs_are_possible", "leg 0: limit is infinite"),
+    ],
+)
+def test_the_kit_catches_an_impossible_order_type(legs, law, sentence):
+    with pytest.raises(AssertionError, match=sentence):
+        ask(OrderTypeLaws, law, order_type=Recipe(made_of=legs))
+
+
+@component
+class Ramp:
+    """A feed of rising prices, with one fault if named."""
+
+    rows: int = param(50, help="How many rows.", ge=1)
+    fault: str = param("", help="What it does wrong.")
+
+    def open(self):
+        return RampSource(self.rows, self.fault)
+
+
+class RampSource:
+    """An opened Ramp."""
+
+    def __init__(self, rows, fault):
+        self.rows, self.fault, self.left = rows, fault, 1
+        said = rows + 1 if fault == "counts wrong" else rows
+        self.info = StreamInfo(kind="bar", columns=("close",), instruments=(Instrument(name="A"),), rows=said)
+
+    def blocks(self, stream, codes):
+        if self.fault == "reads once":
+            self.left -= 1
+            if self.left < 0:
+                return
+        ts = np.arange(self.rows, dtype=np.int64) * 10
+        close = np.arange(self.rows, dtype=np.float64)
+        if self.fault == "looks ahead":
+            close -= close.mean()
+        if self.fault == "turns back":
+            ts = ts[::-1]
+        if self.fault == "wrong type":
+            ts = ts.astype("datetime64[ns]")
+        code = 0 if self.fault == "guesses codes" else codes["A"]
+        half = self.rows // 2
+        cuts = [(0, half + (self.fault == "splits")), (half, self.rows)]
+        for start, stop in cuts:
+            names = {"open": close[start:stop]} if self.fault == "other columns" else {"close": close[start:stop]}
+            yield Block(stream, ts[start:stop], np.full(stop - start, code, np.int32), names)
+
+
+def test_the_kit_accepts_a_lawful_feed():
+    check_feed(Ramp(), truncated=Ramp(rows=30))
+
+
+@pytest.mark.parametrize(
+    ("fault", "law", "sentence"),
+    [
+        ("counts wrong", "says_what_it_delivers", "info.rows says 51, but 50 rows come"),
+        ("reads once", "can_be_read_again", "a second pass over the opened feed differs"),
+        ("looks ahead", "the_future_does_not_change_the_past", "the feed looks ahead"),
+        ("turns back", "time_never_turns_back", "ts falls within a block"),
+        ("splits", "time_never_turns_back", "a block begins at 250, the last one ended at 250"),
+        ("wrong type", "blocks_are_well_formed", "ts must be int64"),
+        ("guesses codes", "blocks_are_well_formed", "instrument codes {0}"),
+        ("other columns", "blocks_are_well_formed", "a block has"),
+    ],
+)
+def test_the_kit_catches_an_unlawful_feed(fault, law, sentence):
+    with pytest.raises(AssertionError, match=sentence):
+        ask(FeedLaws, law, feed=Ramp(fault=fault), truncated=Ramp(rows=30, fault=fault))
+
+
+def test_a_truncation_that_cuts_nothing_proves_nothing():
+    with pytest.raises(AssertionError, match="it proves nothing"):
+        check_feed(Ramp(), truncated=Ramp())
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("import numpy", "pulls in numpy"),
+        ("import there_is_no_such_module", "importing qtest_hooks failed"),
+        ("import os", "implements no hook"),
+    ],
+)
+def test_the_kit_catches_an_unlawful_hook_module(tmp_path, monkeypatch, source, sentence):
+    (tmp_path / "qtest_hooks.py").write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.delitem(__import__("sys").modules, "qtest_hooks", raising=False)
+    with pytest.raises((AssertionError, ImportError), match=f"{sentence}|there_is_no_such_module"):
+        check_hook_module("qtest_hooks")
+
+
+def test_a_record_without_a_sentence_is_caught():
+    plugins = plugin_sandbox(
+        SimpleNamespace(
+            models=implements.commission_models(
+                lambda: [CommissionSpec(name="Mine", summary="Mine.", component=Fee)]  # type: ignore[list-item]
+            ),
+            feeds=implements.feeds(lambda: [FeedSpec(name="ramp", summary="Rising prices", component=Ramp)]),
+        )
+    )
+    with pytest.raises(AssertionError, match="lower-case"):
+        check_record(plugins.find("commission", "Mine"))
+    with pytest.raises(AssertionError, match="must be a sentence"):
+        check_record(plugins.find("feed", "ramp"))
