@@ -43,11 +43,9 @@ class Loop:
         progress: Progress | None = None,
     ) -> None:
         ranked = sorted(participants, key=lambda participant: participant.rank)
-        self._followers = [tuple(p for p in ranked if p.follows(stream)) for stream in streams]
-        self._closers = [
-            tuple(p for p in followers if type(p).end_segment is not Participant.end_segment)
-            for followers in self._followers
-        ]
+        following = [[p for p in ranked if p.follows(stream)] for stream in streams]
+        self._followers = [tuple(p for p in those if _overrides(p, "next_row")) for those in following]
+        self._closers = [tuple(p for p in those if _overrides(p, "end_segment")) for those in following]
         self._phases = [stream.phase for stream in streams]
         self._clock = clock
         self._agenda = agenda
@@ -177,3 +175,8 @@ class Loop:
             self._clock.stand_on(segment.block, self._position)
             for participant in closers:
                 participant.end_segment(segment)
+
+
+def _overrides(participant: Participant, method: str) -> bool:
+    """Whether a participant does more than the base class, which wants nothing: nobody else is called."""
+    return getattr(type(participant), method) is not getattr(Participant, method)

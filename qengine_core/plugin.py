@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qengine_core.errors import ConfigError, DataError, PluginError, QEngineError, RunError
+from qengine_core.errors import ConfigError, DataError, PluginError, QEngineError, RunError, did_you_mean
 from qengine_core.hookspecs import RunContext, RunFailed, RunFinished, hookimpl, implements
 from qengine_core.params import component, param
 from qengine_core.roles import (
@@ -102,6 +102,7 @@ __all__ = [
     "TRADE",
     "TimeInForce",
     "component",
+    "did_you_mean",
     "hookimpl",
     "implements",
     "param",

@@ -132,7 +132,10 @@ class Ledger(Protocol):
         """Cash plus positions at the last known prices."""
         ...
 
-    def position(self, code: int) -> PositionView: ...
+    @property
+    def positions(self) -> Sequence[PositionView]:
+        """Every instrument's position, by code; the same objects throughout the run."""
+        ...
 
     def held(self) -> Sequence[int]:
         """Codes of the instruments whose quantity is not zero, ascending."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from qengine_broker_sim.book import Book
 from qengine_broker_sim.buying_power import BuyingPower
-from qengine_broker_sim.matching import concede_nb, match_price_nb, next_match_nb
+from qengine_broker_sim.matching import concede, match_price, next_match_nb
 from qengine_broker_sim.states import advance
 from qengine_broker_sim.view import MarketView
 from qengine_core.blocks import Block, Segment, StreamInfo
@@ -44,6 +44,12 @@ __all__ = ["MatchingBroker"]
 
 _FINEST_FIRST = (QUOTE, TRADE, BAR)
 _DUST = 1e-9
+# Bound here because reading a member off its enum costs three times as much as a global.
+_SUBMITTED, _ACCEPTED, _REJECTED = OrderState.SUBMITTED, OrderState.ACCEPTED, OrderState.REJECTED
+_FILLED, _PARTIALLY_FILLED = OrderState.FILLED, OrderState.PARTIALLY_FILLED
+_CANCELLED, _EXPIRED = OrderState.CANCELLED, OrderState.EXPIRED
+_GTC, _GTD, _IOC, _FOK = TimeInForce.GTC, TimeInForce.GTD, TimeInForce.IOC, TimeInForce.FOK
+_END_OF_DATA = "end-of-data"
 
 
 class MatchingBroker(Participant):
@@ -58,6 +64,9 @@ class MatchingBroker(Participant):
         self._clock = run.clock
         self._agenda = run.agenda
         self._instruments = run.instruments
+        self._names = [instrument.name for instrument in run.instruments]
+        self._multipliers = [instrument.multiplier for instrument in run.instruments]
+        self._gridded = [instrument.lot_size > 0 or instrument.tick_size > 0 for instrument in run.instruments]
         self._kinds = [stream.kind for stream in run.streams]
         self._books = {kind: Book(count) for kind in _FINEST_FIRST}
         self._book_of = self._finest_books(run)
@@ -69,10 +78,16 @@ class MatchingBroker(Participant):
         self._slippage, self._slip_rates = run.slippage.slippage, run.slippage.rates
         self._type_names = {spec.component: spec.name for spec in run.order_types()}
         self._rejections: Counter[str] = Counter()
+        self._cancellations: Counter[str] = Counter()
+        self._expirations: Counter[str] = Counter()
         self._ambiguous = 0
+        self._announces = False
+        self._has_ended = False
         # The rows known to fill nothing, and the row up to which matching is done.
         self._quiet_block: Block | None = None
         self._quiet_until = 0
+        self._seen_block: Block | None = None
+        self._seen_view: Any = None
         self._done_block: Block | None = None
         self._done_until = 0
         run.agenda.on(Order, self._receive, Rank.SUBMISSION)
@@ -86,7 +101,7 @@ class MatchingBroker(Participant):
         side: int,
         quantity: float,
         order_type: OrderType | None = None,
-        time_in_force: TimeInForce = TimeInForce.GTC,
+        time_in_force: TimeInForce = _GTC,
         expires_ts: int = -1,
         tag: str = "",
     ) -> Order:
@@ -94,11 +109,11 @@ class MatchingBroker(Participant):
         leg, name = MARKET_LEG, "market"
         if order_type is not None:
             leg, name = self._expand(order_type)
-        now = self._clock.now
+        orders, now = self._orders, self._clock.now
         order = Order(
-            len(self._orders) + 1,
+            len(orders) + 1,
             code,
-            self._instruments[code].name,
+            self._names[code],
             side,
             quantity,
             name,
@@ -108,9 +123,11 @@ class MatchingBroker(Participant):
             tag,
             now,
         )
-        self._orders.append(order)
-        self._advance(order, OrderState.SUBMITTED)
-        self._agenda.post(order)
+        orders.append(order)
+        advance(order, _SUBMITTED, now)
+        if self._announces:
+            self._announce(order, now)
+        self._agenda.pending.append(order)
         return order
 
     def cancel(self, order: Order, reason: str = "requested") -> None:
@@ -118,12 +135,15 @@ class MatchingBroker(Participant):
         self._agenda.post(CancelOrder(order, reason))
 
     def open_orders(self, code: int | None = None) -> Sequence[Order]:
-        """Orders sent or resting, oldest first."""
-        resting = [
-            order for at, book in enumerate(self._book_of) if code is None or at == code for order in book.orders[at]
-        ]
-        waiting = [o for o in self._agenda.pending if type(o) is Order and o.is_open and code in (None, o.code)]
-        return sorted(resting + waiting, key=lambda order: order.id)
+        """Orders sent or resting, oldest first, but for those whose cancellation is on its way."""
+        books = enumerate(self._book_of) if code is None else [(code, self._book_of[code])]
+        found = [order for at, book in books for order in book.orders[at]]
+        if self._agenda.pending:
+            sent = [event for event in self._agenda.pending if type(event) is Order]
+            leaving = {id(event.order) for event in self._agenda.pending if type(event) is CancelOrder}
+            found += [order for order in sent if order.is_open and code in (None, order.code)]
+            found = [order for order in found if id(order) not in leaving]
+        return sorted(found, key=lambda order: order.id)
 
     def _expand(self, order_type: OrderType) -> tuple[Leg, str]:
         legs = order_type.legs()
@@ -138,50 +158,62 @@ class MatchingBroker(Participant):
 
     def _receive(self, order: Order) -> None:
         """An order arrives: refuse it with a reason, or let it rest."""
-        if not order.is_open:  # cancelled on its way
+        if order.state is not _SUBMITTED:  # cancelled on its way
             return
-        instrument = self._instruments[order.code]
-        if instrument.lot_size > 0:
-            lots = math.floor(order.quantity / instrument.lot_size + _DUST)
-            order.quantity = lots * instrument.lot_size
-        if instrument.tick_size > 0 and order.leg.limit == order.leg.limit:
-            order.leg = order.leg._replace(limit=_to_tick(order.leg.limit, order.side, instrument.tick_size))
-        reason = "zero-quantity" if order.quantity <= 0 else self._power.refusal(order)
+        code, now = order.code, self._clock.now
+        if self._has_ended:  # in answer to the end of the data; announcing it could go on for ever
+            advance(order, _EXPIRED, now, _END_OF_DATA)
+            self._expirations[_END_OF_DATA] += 1
+            return
+        if self._gridded[code]:
+            self._snap_to_grid(order)
+        reason = self._power.admit(order) if order.quantity > 0 else "zero-quantity"
         if reason:
             self._rejections[reason] += 1
-            self._advance(order, OrderState.REJECTED, reason)
+            self._advance(order, _REJECTED, now, reason)
             return
-        self._advance(order, OrderState.ACCEPTED)
-        self._power.reserve(order)
-        self._book_of[order.code].add(order)
+        advance(order, _ACCEPTED, now)
+        if self._announces:
+            self._announce(order, now)
+        self._book_of[code].add(order)
         self._quiet_block = None
-        if order.time_in_force is TimeInForce.GTD:
+        if order.time_in_force is _GTD:
             self._agenda.schedule(
-                order.expires_ts, Phase.ORDER_TRAFFIC, lambda: self._expire(order, "good-till-date"), self._clock.now
+                order.expires_ts, Phase.ORDER_TRAFFIC, lambda: self._expire(order, "good-till-date"), now
             )
+
+    def _snap_to_grid(self, order: Order) -> None:
+        """Round the quantity down to whole lots, and the limit to a tick on the safe side."""
+        instrument = self._instruments[order.code]
+        if instrument.lot_size > 0:
+            order.quantity = math.floor(order.quantity / instrument.lot_size + _DUST) * instrument.lot_size
+        if instrument.tick_size > 0 and order.leg.limit == order.leg.limit:
+            order.leg = order.leg._replace(limit=_to_tick(order.leg.limit, order.side, instrument.tick_size))
 
     def _cancel(self, request: CancelOrder) -> None:
         if request.order.is_open:
-            self._close(request.order, OrderState.CANCELLED, request.reason)
+            self._close(request.order, _CANCELLED, request.reason)
 
     def _expire(self, order: Order, reason: str) -> None:
         if order.is_open:
-            self._close(order, OrderState.EXPIRED, reason)
+            self._close(order, _EXPIRED, reason)
 
     def _close(self, order: Order, state: OrderState, reason: str) -> None:
         """End an order that has not filled to the end."""
-        was_resting = order.state is not OrderState.SUBMITTED
-        self._advance(order, state, reason)
-        if was_resting:
-            self._power.release(order)
+        if order.state is not _SUBMITTED:
+            self._power.settle(order, order.quantity - order.filled, is_over=True)
             self._book_of[order.code].remove(order)
             self._quiet_block = None
+        (self._expirations if state is _EXPIRED else self._cancellations)[reason] += 1
+        self._advance(order, state, self._clock.now, reason)
 
-    def _advance(self, order: Order, state: OrderState, reason: str = "") -> None:
-        now = self._clock.now
+    def _advance(self, order: Order, state: OrderState, now: int, reason: str = "") -> None:
         advance(order, state, now, reason)
-        if self._agenda.listens(OrderUpdate):
-            self._agenda.post(OrderUpdate(now, order, state, reason))
+        if self._announces:
+            self._announce(order, now)
+
+    def _announce(self, order: Order, now: int) -> None:
+        self._agenda.post(OrderUpdate(now, order, order.state, order.reason))
 
     # Rows -------------------------------------------------------------------------------------------
 
@@ -199,145 +231,144 @@ class MatchingBroker(Participant):
             start = self._quiet_until
         if start >= stop:
             return stop
-        view = self._view(block)
-        if self._single and book.any_price[0]:
-            # What a market order waits for is nearly always the very next row.
-            positive = view.positive
-            if block.ts.item(start) > book.after.item(0) and (not len(positive) or positive.item(start) > 0):
+        view = self._seen_view if block is self._seen_block else self._view(block)
+        if self._single and book.unconditional:
+            # What a market order waits for is nearly always the very next row; the oldest came first.
+            if block.ts.item(start) > book.orders[0][0].accepted_ts and view.trades_at(start):
                 return start
-        row = int(
-            next_match_nb(
-                block.ts,
-                block.instrument,
-                view.lows,
-                view.highs,
-                view.positive,
-                start,
-                stop,
-                book.any_price,
-                book.buy_limits,
-                book.sell_limits,
-                book.after,
-            )
+        book.summarise()
+        row = next_match_nb(
+            block.ts,
+            block.instrument,
+            view.lows,
+            view.highs,
+            view.positive,
+            start,
+            stop,
+            book.any_price,
+            book.buy_limits,
+            book.sell_limits,
+            book.after,
         )
         self._quiet_block, self._quiet_until = block, row
-        return row
+        return row  # type: ignore[no-any-return]
 
     def on_rows(self, segment: Segment, start: int, stop: int) -> int:
         """Match the whole instant that row ``start`` belongs to; its other rows will not be asked for again."""
         block = segment.block
         ts, end = block.ts, start + 1
-        if end < len(ts) and ts.item(end) == ts.item(start):
-            now = ts.item(start)
-            while end < len(ts) and ts.item(end) == now:
-                end += 1
-        book, view = self._books[self._kinds[block.stream]], self._view(block)
-        taken: dict[int, float] = {}
-        candidates = self._candidates(block, book, segment, start, end)
-        self._done_block, self._done_until = block, end
-        if len(candidates) == 1:
-            self._match(view, *candidates[0], taken)
+        now = ts.item(start)
+        while end < len(ts) and ts.item(end) == now:
+            end += 1
+        book = self._books[self._kinds[block.stream]]
+        view = self._seen_view if block is self._seen_block else self._view(block)
+        if end == start + 1:
+            candidates = [(start, o) for o in book.orders[block.instrument.item(start)] if o.accepted_ts < now]
         else:
-            entries = [c for c in candidates if not self._power.reduces(c[1])]
-            for row, order in candidates:
-                if self._power.reduces(order):
-                    self._match(view, row, order, taken)
-            for row, order in entries:
-                self._match(view, row, order, taken)
+            candidates = self._candidates(segment, book, start, end)
+        taken: dict[int, float] = {}
+        if len(candidates) > 1:  # a stable sort: those that reduce a position first, then by row and age
+            candidates.sort(key=lambda candidate: not self._power.reduces(candidate[1]))
+        for row, order in candidates:
+            self._match(view, row, order, now, taken)
+        self._done_block, self._done_until = block, end
         self._quiet_block = None
         return start + 1
 
-    def _candidates(self, block: Block, book: Book, segment: Segment, start: int, end: int) -> list[tuple[int, Order]]:
-        """Orders that may fill in an instant, each with the row it may fill on, in order of row and age."""
+    def _candidates(self, segment: Segment, book: Book, start: int, end: int) -> list[tuple[int, Order]]:
+        """Orders that may fill in an instant of several rows, each with its row, in order of row and age."""
         found: list[tuple[int, Order]] = []
-        row = start
+        block, row = segment.block, start
+        now = block.ts.item(start)
         while row < end:
-            now = block.ts.item(row)
-            code = block.instrument.item(row)
-            found += [(row, order) for order in book.orders[code] if order.accepted_ts < now]
-            row += 1
-            if row < end:
-                row = self._scan_instant(segment, row, end)
+            found += [(row, o) for o in book.orders[block.instrument.item(row)] if o.accepted_ts < now]
+            self._quiet_block = None
+            row = self.next_row(segment, row + 1, end)
         return found
 
-    def _scan_instant(self, segment: Segment, row: int, end: int) -> int:
-        self._quiet_block = None
-        return self.next_row(segment, row, end)
-
-    def _match(self, view: MarketView, row: int, order: Order, taken: dict[int, float]) -> None:
+    def _match(self, view: MarketView, row: int, order: Order, now: int, taken: dict[int, float]) -> None:
         """Try one order against one row, and book what fills."""
-        if not order.is_open:
+        if order.state.is_terminal:
             return
-        side, limit = order.side, order.leg.limit
-        opening, extreme = view.prices(row, side)
-        price = match_price_nb(side, limit, opening, extreme)
-        filled = 0.0
+        limit = order.leg.limit
+        opening, extreme, size = view.prices(row, order.side)
+        price = match_price(order.side, limit, opening, extreme)
         if price == price:
             if extreme == limit and opening != limit:
                 self._ambiguous += 1
-            filled = self._execute(view, row, order, price, taken)
-        if order.is_open and order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
-            self._close(order, OrderState.CANCELLED, f"{order.time_in_force.value}-remainder")
-        elif filled and order.is_open:
-            self._power.reserve(order)
+            self._execute(view, row, order, price, size, now, taken)
+        tif = order.time_in_force
+        if (tif is _IOC or tif is _FOK) and order.is_open:
+            self._close(order, _CANCELLED, f"{tif.value}-remainder")
 
-    def _execute(self, view: MarketView, row: int, order: Order, base: float, taken: dict[int, float]) -> float:
-        """Settle how much fills and at what price; return the quantity filled."""
-        side, code, settings = order.side, order.code, self._settings
-        instrument = self._instruments[code]
-        quantity, size = order.quantity - order.filled, view.size(row, side)
+    def _execute(
+        self, view: MarketView, row: int, order: Order, base: float, size: float, now: int, taken: dict[int, float]
+    ) -> None:
+        """Settle how much fills and at what price."""
+        wanted = quantity = order.quantity - order.filled
         used = taken.get(row, 0.0)
-        if settings.participation_limit is not None:
-            quantity = min(quantity, max(0.0, settings.participation_limit * size - used))
-            if instrument.lot_size > 0 and quantity < order.remaining:
-                quantity = math.floor(quantity / instrument.lot_size + _DUST) * instrument.lot_size
-        if quantity <= 0 or (order.time_in_force is TimeInForce.FOK and quantity < order.remaining):
-            return 0.0
+        share = self._settings.participation_limit
+        if share is not None and quantity > share * size - used:
+            quantity = self._whole_lots(order, share * size - used)
+        if quantity <= 0 or (quantity < wanted and order.time_in_force is _FOK):
+            return
+        price = base
         concession = self._slippage(quantity, base, size, used, view.spread_at(row), self._slip_rates)
-        low, high = view.range(row) if settings.clip_to_range else (math.nan, math.nan)
-        price = concede_nb(side, base, concession, order.leg.limit, low, high)
-        covered, reason = self._power.covered(order, quantity, price, self._fee)
-        if covered < quantity and instrument.lot_size > 0:
-            covered = math.floor(covered / instrument.lot_size + _DUST) * instrument.lot_size
+        if concession:
+            low, high = view.range(row) if self._settings.clip_to_range else (math.nan, math.nan)
+            price = concede(order.side, base, concession, order.leg.limit, low, high)
+        fee = self._fee(order, quantity, price)
+        covered, reason = self._power.covered(order, quantity, price, fee)
+        if covered < quantity:
+            all_or_nothing = order.time_in_force is _FOK
+            covered = 0.0 if all_or_nothing else self._whole_lots(order, covered)
         if covered > 0:
             taken[row] = used + covered
-            self._fill(order, covered, price, abs(price - base), instrument.multiplier)
+            if covered < quantity:
+                fee = self._fee(order, covered, price)
+            self._fill(order, covered, price, abs(price - base), fee, now)
         if reason and order.is_open:
-            self._rejections[reason] += 1
-            self._close(order, OrderState.CANCELLED, reason)
-        return covered
+            self._close(order, _CANCELLED, reason)
 
-    def _fill(self, order: Order, quantity: float, price: float, concession: float, multiplier: float) -> None:
-        total = order.filled + quantity
+    def _whole_lots(self, order: Order, quantity: float) -> float:
+        lot = self._instruments[order.code].lot_size
+        return math.floor(quantity / lot + _DUST) * lot if lot > 0 else quantity
+
+    def _fill(self, order: Order, quantity: float, price: float, concession: float, fee: float, now: int) -> None:
+        before = order.filled
+        total = before + quantity
         if order.quantity - total <= _DUST * order.quantity:
             total = order.quantity
-        fee = self._fee(order, quantity, price)
-        order.average_price = (order.average_price * order.filled + price * quantity) / (order.filled + quantity)
+        order.average_price = price if before == 0 else (order.average_price * before + price * quantity) / total
         order.filled = total
         order.commission += fee
-        fill = Fill(self._clock.now, order, order.code, order.side, quantity, price, fee, concession)
+        fill = Fill(now, order, order.code, order.side, quantity, price, fee, concession)
         self._fills.append(fill)
-        self._agenda.post(fill)
-        if total == order.quantity:
-            self._advance(order, OrderState.FILLED)
-            self._power.release(order)
+        self._agenda.pending.append(fill)
+        is_over = total == order.quantity
+        self._power.settle(order, quantity, is_over)
+        if is_over:
+            advance(order, _FILLED, now)
+            if self._announces:
+                self._announce(order, now)
             self._book_of[order.code].remove(order)
         else:
-            self._advance(order, OrderState.PARTIALLY_FILLED)
+            self._advance(order, _PARTIALLY_FILLED, now)
         self._agenda.drain()  # the ledger must know before the next order of this instant is paid for
 
     def _fee(self, order: Order, quantity: float, price: float) -> float:
         """What executing ``quantity`` more at ``price`` adds to the order's commission."""
         total = order.filled + quantity
-        average = (order.average_price * order.filled + price * quantity) / total
-        multiplier = self._instruments[order.code].multiplier
-        return self._commission(total, average, multiplier, self._rates) - order.commission
+        average = price if total == quantity else (order.average_price * order.filled + price * quantity) / total
+        return self._commission(total, average, self._multipliers[order.code], self._rates) - order.commission
 
     def _view(self, block: Block) -> MarketView:
+        """The block in the words of matching; made once per block, and kept at hand for the one under way."""
         view = block.cache.get(MarketView)
         if view is None:
             kind = self._kinds[block.stream]
             view = block.cache[MarketView] = MarketView(block, kind, self._settings.fill_on_zero_volume)
+        self._seen_block, self._seen_view = block, view
         return view  # type: ignore[no-any-return]
 
     def _finest_books(self, run: Run) -> list[Book]:
@@ -348,11 +379,15 @@ class MatchingBroker(Participant):
         ]
         return [self._books[next((kind for kind in _FINEST_FIRST if kind in known), BAR)] for known in kinds]
 
-    # The end ----------------------------------------------------------------------------------------
+    # Start and end ----------------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        self._announces = self._agenda.listens(OrderUpdate)
 
     def on_stop(self) -> None:
         for order in self.open_orders():
-            self._expire(order, "end-of-data")
+            self._expire(order, _END_OF_DATA)
+        self._has_ended = True
 
     def tables(self) -> Mapping[str, Any]:
         from qengine_broker_sim import tables
@@ -363,12 +398,13 @@ class MatchingBroker(Participant):
         }
 
     def counts(self) -> Mapping[str, Any]:
-        unfilled = sum(order.reason == "end-of-data" for order in self._orders)
         return {
             "orders": len(self._orders),
             "fills": len(self._fills),
             "rejections": dict(sorted(self._rejections.items())),
-            "unfilled_at_end": unfilled,
+            "cancellations": dict(sorted(self._cancellations.items())),
+            "expirations": dict(sorted(self._expirations.items())),
+            "unfilled_at_end": self._expirations[_END_OF_DATA],
             "ambiguous_bars": self._ambiguous,
         }
 

@@ -1,17 +1,24 @@
-"""The matching core, compiled: which row can fill something, and at what price. It knows no orders, no money.
+"""The matching core: which row can fill something, and at what price. It knows no orders and no money.
 
-``match_price_nb`` is the one statement of when and where a primitive fills; everything else asks it.
+``match_price`` is the one statement of when and where a primitive fills, ``concede`` of what slippage may
+do to it. Both are scalar functions in the subset numba compiles: Python calls them as they are, compiled
+code through their ``_nb`` twins, and both get the same bits.
 """
 
 from __future__ import annotations
 
-from numba import njit
+from numba import njit, types
 
-__all__ = ["concede_nb", "match_price_nb", "next_match_nb"]
+__all__ = ["concede", "concede_nb", "match_price", "match_price_nb", "next_match_nb"]
+
+# Columns that come straight from Arrow are read-only; writeable arrays are taken as well.
+_I8 = types.Array(types.int64, 1, "C", readonly=True)
+_I4 = types.Array(types.int32, 1, "C", readonly=True)
+_U1 = types.Array(types.uint8, 1, "C", readonly=True)
+_F8 = types.Array(types.float64, 1, "C", readonly=True)
 
 
-@njit("float64(int64, float64, float64, float64)", cache=True, nogil=True)
-def match_price_nb(side, limit, opening, extreme):  # type: ignore[no-untyped-def]
+def match_price(side: int, limit: float, opening: float, extreme: float) -> float:
     """The price at which a primitive fills on a row, before slippage; NaN if it does not.
 
     ``limit`` is NaN for a market order. ``opening`` is the row's first price for this side and
@@ -21,12 +28,14 @@ def match_price_nb(side, limit, opening, extreme):  # type: ignore[no-untyped-de
     if limit != limit:
         return opening
     if side > 0:
-        return min(opening, limit) if extreme <= limit else limit * float("nan")
-    return max(opening, limit) if extreme >= limit else limit * float("nan")
+        if extreme <= limit:
+            return opening if opening < limit else limit
+    elif extreme >= limit:
+        return opening if opening > limit else limit
+    return float("nan")
 
 
-@njit("float64(int64, float64, float64, float64, float64, float64)", cache=True, nogil=True)
-def concede_nb(side, price, concession, limit, low, high):  # type: ignore[no-untyped-def]
+def concede(side: int, price: float, concession: float, limit: float, low: float, high: float) -> float:
     """The price after slippage: never beyond the limit, never outside ``[low, high]`` (NaN: no bound)."""
     if side > 0:
         price += concession
@@ -43,9 +52,12 @@ def concede_nb(side, price, concession, limit, low, high):  # type: ignore[no-un
     return price
 
 
+match_price_nb = njit("float64(int64, float64, float64, float64)", cache=True, nogil=True)(match_price)
+concede_nb = njit("float64(int64, float64, float64, float64, float64, float64)", cache=True, nogil=True)(concede)
+
+
 @njit(
-    "int64(int64[::1], int32[::1], float64[::1], float64[::1], float64[::1], int64, int64, "
-    "uint8[::1], float64[::1], float64[::1], int64[::1])",
+    types.int64(_I8, _I4, _F8, _F8, _F8, types.int64, types.int64, _U1, _F8, _F8, _I8),
     cache=True,
     nogil=True,
 )
@@ -58,16 +70,17 @@ def next_match_nb(  # type: ignore[no-untyped-def]
     are the nearest resting limits (-inf and inf for none), ``after`` is the earliest arrival. A
     ``volumes`` of length 0 means that rows without volume count too.
     """
+    counts_volume = len(volumes) > 0
     if len(buy_limits) == 1:
         buy, sell, since, always = buy_limits[0], sell_limits[0], after[0], any_price[0]
         for row in range(start, stop):
-            if (lows[row] <= buy or highs[row] >= sell or always) and ts[row] > since:
-                if len(volumes) == 0 or volumes[row] > 0:
-                    return row
+            touched = lows[row] <= buy or highs[row] >= sell or always
+            if touched and ts[row] > since and (not counts_volume or volumes[row] > 0):
+                return row
         return stop
     for row in range(start, stop):
         code = codes[row]
-        if lows[row] <= buy_limits[code] or highs[row] >= sell_limits[code] or any_price[code]:
-            if ts[row] > after[code] and (len(volumes) == 0 or volumes[row] > 0):
-                return row
+        touched = lows[row] <= buy_limits[code] or highs[row] >= sell_limits[code] or any_price[code]
+        if touched and ts[row] > after[code] and (not counts_volume or volumes[row] > 0):
+            return row
     return stop

@@ -13,6 +13,7 @@ from qengine_core.plugin import BAR, QUOTE, SELL
 __all__ = ["MarketView"]
 
 _NONE = np.empty(0)
+_INF = float("inf")
 
 
 class MarketView:
@@ -22,7 +23,7 @@ class MarketView:
     the volume column if rows without volume are to be passed over, else empty.
     """
 
-    __slots__ = ("_kind", "buy_open", "highs", "lows", "positive", "sell_open", "sizes", "spread")
+    __slots__ = ("_ask_sizes", "_bid_sizes", "_kind", "buy_open", "highs", "lows", "positive", "sell_open", "spread")
 
     def __init__(self, block: Block, kind: str, fill_on_zero_volume: bool) -> None:
         columns = block.columns
@@ -31,27 +32,28 @@ class MarketView:
         if kind == BAR:
             self.buy_open = self.sell_open = columns["open"]
             self.lows, self.highs = columns["low"], columns["high"]
-            self.sizes = (columns.get("volume"), columns.get("volume"))
+            self._ask_sizes = self._bid_sizes = _floats(columns.get("volume"))
         elif kind == QUOTE:
             self.buy_open = self.lows = columns["ask"]
             self.sell_open = self.highs = columns["bid"]
-            self.sizes = (columns.get("ask_size"), columns.get("bid_size"))
+            self._ask_sizes, self._bid_sizes = _floats(columns.get("ask_size")), _floats(columns.get("bid_size"))
         else:
             self.buy_open = self.sell_open = self.lows = self.highs = columns["price"]
-            self.sizes = (columns.get("size"), columns.get("size"))
-        known = self.sizes[0] is not None and kind != QUOTE and not fill_on_zero_volume
-        self.positive = np.ascontiguousarray(self.sizes[0], dtype=np.float64) if known else _NONE
+            self._ask_sizes = self._bid_sizes = _floats(columns.get("size"))
+        skips_empty = kind != QUOTE and not fill_on_zero_volume
+        self.positive = self._ask_sizes if skips_empty and self._ask_sizes is not None else _NONE
 
-    def prices(self, row: int, side: int) -> tuple[float, float]:
-        """The row's first price and best price for one side."""
+    def prices(self, row: int, side: int) -> tuple[float, float, float]:
+        """For one side: the row's first price, its best, and its size (infinite if the data does not say)."""
         if side == SELL:
-            return self.sell_open.item(row), self.highs.item(row)
-        return self.buy_open.item(row), self.lows.item(row)
+            size = self._bid_sizes
+            return self.sell_open.item(row), self.highs.item(row), _INF if size is None else size.item(row)
+        size = self._ask_sizes
+        return self.buy_open.item(row), self.lows.item(row), _INF if size is None else size.item(row)
 
-    def size(self, row: int, side: int) -> float:
-        """What the row traded or showed to this side; infinite if the data does not say."""
-        sizes = self.sizes[0] if side != SELL else self.sizes[1]
-        return float("inf") if sizes is None else float(sizes.item(row))
+    def trades_at(self, row: int) -> bool:
+        """Whether the row fills at all, given the rule on rows without volume."""
+        return not len(self.positive) or self.positive.item(row) > 0
 
     def spread_at(self, row: int) -> float:
         """The bid-ask spread: 0 for quotes, whose prices include it, NaN if unknown."""
@@ -64,3 +66,7 @@ class MarketView:
         if self._kind == BAR:
             return self.lows.item(row), self.highs.item(row)
         return float("nan"), float("nan")
+
+
+def _floats(sizes: npt.NDArray[Any] | None) -> npt.NDArray[np.float64] | None:
+    return None if sizes is None else np.ascontiguousarray(sizes, dtype=np.float64)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from numba import njit
+from numba import njit, types
 
 __all__ = ["advance_marks_nb", "equity_nb"]
 
+# Columns that come straight from Arrow are read-only; writeable arrays are taken as well.
+_I8 = types.Array(types.int64, 1, "C", readonly=True)
+_I4 = types.Array(types.int32, 1, "C", readonly=True)
+_F8 = types.Array(types.float64, 1, "C", readonly=True)
+_F8_OUT = types.float64[::1]
+_I8_OUT = types.int64[::1]
+_I4_OUT = types.int32[::1]
 
-@njit("void(int32[::1], float64[::1], int64, int64, float64[::1])", cache=True, nogil=True)
+
+@njit(types.void(_I4, _F8, types.int64, types.int64, _F8_OUT), cache=True, nogil=True)
 def advance_marks_nb(codes, prices, start, stop, marks):  # type: ignore[no-untyped-def]
     """Set ``marks[code]`` to the last price of each instrument among rows ``start <= row < stop``."""
     for row in range(start, stop):
@@ -41,9 +49,11 @@ def _apply_nb(code, quantity, quantities, held, held_count):  # type: ignore[no-
 
 
 @njit(
-    "int64(int64[::1], int32[::1], float64[::1], int64, int64, int64, int64[::1], "
-    "int64[::1], int32[::1], float64[::1], float64[::1], "
-    "float64[::1], float64[::1], float64[::1], int32[::1], int64[::1], float64[::1], int64[::1], float64[:, ::1])",
+    types.int64(
+        *(_I8, _I4, _F8, types.int64, types.int64, types.int64, _I8_OUT),
+        *(_I8, _I4, _F8, _F8),
+        *(_F8_OUT, _F8_OUT, _F8, _I4_OUT, _I8_OUT, _F8_OUT, _I8_OUT, types.float64[:, ::1]),
+    ),
     cache=True,
     nogil=True,
 )

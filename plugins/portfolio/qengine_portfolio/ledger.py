@@ -17,7 +17,7 @@ from qengine_core.participant import Participant
 from qengine_core.plugin import BAR, QUOTE, TRADE, ConfigError, Fill, Rank
 from qengine_portfolio import tables
 from qengine_portfolio.curve import advance_marks_nb, equity_nb
-from qengine_portfolio.position import ClosedTrade, Position, PositionChange
+from qengine_portfolio.position import Position
 
 if TYPE_CHECKING:
     from qengine_core.run import Run
@@ -45,16 +45,16 @@ class LedgerBook(Participant):
         count = len(run.instruments)
         self._multipliers = np.array([i.multiplier for i in run.instruments], dtype=np.float64)
         self._multiplier = [i.multiplier for i in run.instruments]
-        self._positions: dict[int, Position] = {}
-        self._flat = Position()
+        self.positions = [Position() for _ in range(count)]
         self._held: list[int] | None = []
         self._marks = np.full(count, np.nan)
         self._readable_marks = self._marks.view()
         self._readable_marks.flags.writeable = False
         self._marked_block: Block | None = None
         self._marked_row = 0
-        self._changes: list[PositionChange] = []
-        self._closed: list[ClosedTrade] = []
+        self._fills: list[Fill] = []
+        self._fill_blocks: list[Block] = []  # where the clock stood at the fills since the last segment ended
+        self._fill_rows: list[int] = []
         self._curve = _Curve(self, settings, run)
         run.agenda.on(Fill, self.apply, self.rank)
 
@@ -66,19 +66,16 @@ class LedgerBook(Participant):
     @property
     def equity(self) -> float:
         """Cash plus every position at its last known price."""
-        total = self._cash
-        if self._positions:
+        total, held = self._cash, self.held()
+        if held:
             self._advance()
-            for code in self.held():
-                total += self._positions[code].quantity * float(self._marks[code]) * self._multiplier[code]
+            for code in held:
+                total += self.positions[code].quantity * float(self._marks[code]) * self._multiplier[code]
         return total
-
-    def position(self, code: int) -> Position:
-        return self._positions.get(code, self._flat)
 
     def held(self) -> Sequence[int]:
         if self._held is None:
-            self._held = sorted(code for code, position in self._positions.items() if position.quantity)
+            self._held = [code for code, position in enumerate(self.positions) if position.quantity]
         return self._held
 
     def mark(self, code: int) -> float:
@@ -93,37 +90,30 @@ class LedgerBook(Participant):
         self._advance()
         total = 0.0
         for code in self.held():
-            quantity = self._positions[code].quantity
+            quantity = self.positions[code].quantity
             if quantity < 0:
                 total -= quantity * float(self._marks[code]) * self._multiplier[code]
         return total
 
     def apply(self, fill: Fill) -> None:
-        """Book one fill: cash, position, realised P&L, and the records of both."""
-        code, multiplier = fill.code, self._multiplier[fill.code]
-        position = self._positions.get(code)
-        if position is None:
-            position = self._positions[code] = Position()
-        signed = fill.side * fill.quantity
-        change = -signed * fill.price * multiplier - fill.commission
-        self._cash += change
-        was = position.quantity
-        closed = position.apply(fill, multiplier)
-        if closed is not None:
-            self._closed.append(closed)
-        if (was == 0.0) != (position.quantity == 0.0):
-            self._held = None
-        self._changes.append(
-            PositionChange(fill.ts, code, position.quantity, position.average_price, fill.price, position.realised_pnl)
-        )
-        self._curve.note(code, signed, change)
+        """Book one fill: cash and position now; every table is derived from the fills afterwards."""
+        code = fill.code
+        multiplier = self._multiplier[code]
+        self._cash -= fill.side * fill.quantity * fill.price * multiplier + fill.commission
+        self.positions[code].apply(fill, multiplier)
+        self._held = None
+        clock = self._clock
+        self._fills.append(fill)
+        self._fill_blocks.append(clock.block)
+        self._fill_rows.append(clock.position.row)
 
     def follows(self, stream: StreamInfo) -> bool:
         return stream.kind in (BAR, TRADE, QUOTE)
 
     def end_segment(self, segment: Segment) -> None:
         self._advance()
-        self._curve.extend(segment)
+        self._curve.extend(segment, self._fills, self._fill_blocks, self._fill_rows)
+        self._fill_blocks, self._fill_rows = [], []
 
     def on_stop(self) -> None:
         self._curve.finish()
@@ -133,13 +123,13 @@ class LedgerBook(Participant):
         names = [instrument.name for instrument in run.instruments]
         return {
             "equity": self._curve.table,
-            "positions": lambda: tables.positions(self._changes, names, self._multiplier),
-            "trades": lambda: tables.trades(self._closed, names, self._multiplier),
+            "positions": lambda: tables.positions(self._fills, names, self._multiplier),
+            "trades": lambda: tables.trades(self._fills, names, self._multiplier),
             "prices": lambda: tables.prices(run),
         }
 
     def counts(self) -> Mapping[str, Any]:
-        return {"trades": len(self._closed), "final_equity": self.equity, "initial_cash": self.initial_cash}
+        return {"final_equity": self.equity, "initial_cash": self.initial_cash}
 
     def _advance(self) -> None:
         """Bring the marks up to the row the clock stands on."""
@@ -176,20 +166,26 @@ class _Curve:
         self._held = np.zeros(count + 1, dtype=np.int32)
         self._held_count = np.zeros(1, dtype=np.int64)
         self._next_ts = np.full(1, np.iinfo(np.int64).min)
-        self._fills: list[tuple[Block, int, int, float, float]] = []
+        self._carried = 0  # fills that happened while segments without prices went by
         self._chunks: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]] = []
 
-    def note(self, code: int, quantity: float, cash: float) -> None:
-        clock = self._run.clock
-        self._fills.append((clock.block, clock.position.row, code, quantity, cash))
-
-    def extend(self, segment: Segment) -> None:
+    def extend(self, segment: Segment, fills: list[Fill], blocks: list[Block], rows: list[int]) -> None:
+        """Sample the account over a segment; the last ``len(rows)`` of ``fills`` happened since the one before."""
         block = segment.block
         prices = mark_prices(block, self._run)
         if prices is None:
+            self._carried += len(rows)
             return
-        fills, self._fills = self._fills, []
-        rows = np.array([row if b is block else -1 for b, row, *_ in fills], dtype=np.int64)
+        count = len(rows) + self._carried
+        recent = fills[len(fills) - count :]
+        # A fill that happened off this block is due before the segment's first row.
+        at = [row if owner is block else -1 for owner, row in zip(blocks, rows, strict=True)]
+        fill_rows = np.array([-1] * self._carried + at, dtype=np.int64)
+        self._carried = 0
+        codes = np.array([fill.code for fill in recent], dtype=np.int32)
+        quantities = np.array([fill.side * fill.quantity for fill in recent], dtype=np.float64)
+        values = np.array([fill.price for fill in recent], dtype=np.float64) * quantities * self._multipliers[codes]
+        cash = -values - np.array([fill.commission for fill in recent], dtype=np.float64)
         sampled = self._run.streams[block.stream].kind in self._kinds
         size = self._samples(block, segment) if sampled else 0
         if not sampled:  # its prices count, but its rows are not sampled
@@ -203,10 +199,10 @@ class _Curve:
             segment.stop,
             self._interval,
             self._next_ts,
-            rows,
-            np.array([fill[2] for fill in fills], dtype=np.int32),
-            np.array([fill[3] for fill in fills], dtype=np.float64),
-            np.array([fill[4] for fill in fills], dtype=np.float64),
+            fill_rows,
+            codes,
+            quantities,
+            cash,
             self._quantities,
             self._marks,
             self._multipliers,
@@ -228,9 +224,9 @@ class _Curve:
         return min(segment.stop - segment.start, span // self._interval + 2)
 
     def finish(self) -> None:
-        """Add the very last state, if the sampling grid missed it."""
+        """Add the very last state, which the sampling may have missed; the table keeps one row an instant."""
         ledger, now = self._ledger, self._run.clock.now
-        if self._interval and any(len(ts) for ts, _ in self._chunks):
+        if self._chunks:
             equity, cash, short = ledger.equity, ledger.cash, ledger.short_value()
             last = np.array([[equity, cash, equity - cash + short, short]])
             self._chunks.append((np.array([now], dtype=np.int64), last))

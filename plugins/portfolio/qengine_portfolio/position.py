@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from qengine_core.plugin import Fill
 
-__all__ = ["ClosedTrade", "Position", "PositionChange"]
+__all__ = ["ClosedTrade", "Position"]
 
 
 class ClosedTrade(NamedTuple):
@@ -21,17 +21,6 @@ class ClosedTrade(NamedTuple):
     exit_price: float
     gross_pnl: float
     commission: float
-
-
-class PositionChange(NamedTuple):
-    """A position as one fill left it."""
-
-    ts: int
-    code: int
-    quantity: float
-    average_price: float
-    price: float
-    realised_pnl: float
 
 
 class Position:

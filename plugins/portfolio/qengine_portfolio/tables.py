@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from qengine_core.plugin import BAR, QUOTE, TRADE
-from qengine_portfolio.position import ClosedTrade, PositionChange
+from qengine_core.plugin import BAR, QUOTE, TRADE, Fill
+from qengine_portfolio.position import ClosedTrade, Position
 
 if TYPE_CHECKING:
     from qengine_core.run import Run
@@ -32,10 +32,13 @@ def equity(chunks: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]
     return frame.unique("ts", keep="last", maintain_order=True)
 
 
-def positions(changes: Sequence[PositionChange], names: Sequence[str], multipliers: Sequence[float]) -> pl.DataFrame:
+def positions(fills: Sequence[Fill], names: Sequence[str], multipliers: Sequence[float]) -> pl.DataFrame:
     """One row per change of a position, in order of execution."""
     frame = pl.DataFrame(
-        changes,
+        [
+            (fill.ts, fill.code, position.quantity, position.average_price, fill.price, position.realised_pnl)
+            for fill, position, _ in _replay(fills, multipliers)
+        ],
         schema={
             "ts": pl.Int64,
             "code": pl.Int64,
@@ -60,10 +63,10 @@ def positions(changes: Sequence[PositionChange], names: Sequence[str], multiplie
     )
 
 
-def trades(closed: Sequence[ClosedTrade], names: Sequence[str], multipliers: Sequence[float]) -> pl.DataFrame:
+def trades(fills: Sequence[Fill], names: Sequence[str], multipliers: Sequence[float]) -> pl.DataFrame:
     """One row per round trip, in order of exit; ``pnl`` is net of both sides' commission."""
     frame = pl.DataFrame(
-        closed,
+        [closed for _, _, closed in _replay(fills, multipliers) if closed is not None],
         schema={
             "code": pl.Int64,
             "side": pl.Int64,
@@ -120,6 +123,14 @@ def _prices_of(run: Run, block: Any, keep: int) -> pl.DataFrame:
     frame = pl.DataFrame({"ts": ts, "code": code, "close": close})
     # Whole instants are kept or dropped, so that no instrument is favoured.
     return frame if keep == 1 else frame.filter(pl.col("ts").rle_id() % keep == 0)
+
+
+def _replay(fills: Sequence[Fill], multipliers: Sequence[float]) -> Iterator[tuple[Fill, Position, ClosedTrade | None]]:
+    """Book the fills once more: each with the position it left and the round trip it closed."""
+    positions = [Position() for _ in multipliers]
+    for fill in fills:
+        position = positions[fill.code]
+        yield fill, position, position.apply(fill, multipliers[fill.code])
 
 
 def _stamp(name: str) -> pl.Expr:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from qengine_strategy.driver import StrategyDriver
     from qengine_strategy.timer import Timer
 
-__all__ = ["Context", "PortfolioView"]
+__all__ = ["Context", "PortfolioView", "to_ns"]
 
 
 class Context:
@@ -87,7 +87,9 @@ class Context:
         """Trade what is missing to a signed position, counting open orders; None if nothing is."""
         code = self._code(instrument)
         pending = sum(order.side * order.remaining for order in self._broker.open_orders(code))
-        missing = quantity - self._ledger.position(code).quantity - pending
+        missing = quantity - self._ledger.positions[code].quantity - pending
+        if not math.isfinite(missing):
+            raise ConfigError(f"A target of {quantity!r} {instrument} is impossible: it must be a finite number.")
         lot = self._run.instruments[code].lot_size
         if lot > 0:
             missing = math.trunc(missing / lot + math.copysign(1e-9, missing)) * lot
@@ -126,7 +128,7 @@ class Context:
     def close(self, instrument: str, **options: Any) -> Order | None:
         """Cancel the instrument's open orders and trade its position to zero at market."""
         self.cancel_all(instrument)
-        quantity = self._ledger.position(self._code(instrument)).quantity
+        quantity = self._ledger.positions[self._code(instrument)].quantity
         return self.order(instrument, -quantity, **options) if quantity else None
 
     def cancel(self, order: Order) -> None:
@@ -155,8 +157,10 @@ class Context:
         """Narrow what is delivered of one kind of event ("bar", "trade", "quote", "signal").
 
         ``instruments`` limits it to some; ``every`` to each N-th row (a number) or to the first of every
-        "day", "week", "month", "year" or interval like "5m"; for ``on_slice`` a timestamp counts as a row.
-        ``history`` is how many timestamps ``bars.history`` can reach back.
+        "day", "week", "month", "year" or interval like "5m", in UTC. For ``on_slice`` a timestamp counts as
+        a row, and as one of an instrument if it has a row of it. Several feeds of a kind are counted apart.
+        ``history`` is how many timestamps ``bars.history`` can reach back. Raises ConfigError if the
+        strategy does not override the callback.
         """
         codes = None if instruments is None else frozenset(self._code(name) for name in instruments)
         self._driver.subscribe(kind, codes, every, history)
@@ -169,7 +173,7 @@ class Context:
         if at is None and every is None:
             raise ConfigError(f"Timer {name!r} needs at=, every= or both.")
         step = None if every is None else _nanoseconds(every)
-        first = _to_ns(at) if at is not None else self.now + (step or 0)
+        first = to_ns(at) if at is not None else self.now + (step or 0)
         return self._driver.set_timer(name, first, step)
 
     def _send(
@@ -194,7 +198,7 @@ class Context:
         if time_in_force == "gtc" and expires is None:
             return self._broker.submit(code, side, quantity, type, tag=tag)
         tif = _time_in_force(time_in_force, expires)
-        return self._broker.submit(code, side, quantity, type, tif, -1 if expires is None else _to_ns(expires), tag)
+        return self._broker.submit(code, side, quantity, type, tif, -1 if expires is None else to_ns(expires), tag)
 
     def _limit_type(self) -> Callable[..., OrderType]:
         if self._limit is None:
@@ -233,15 +237,15 @@ class PortfolioView:
     def positions(self) -> dict[str, float]:
         """Signed quantity by instrument, of those that are not zero."""
         names = self._run.instruments
-        return {names[code].name: self._ledger.position(code).quantity for code in self._ledger.held()}
+        return {names[code].name: self._ledger.positions[code].quantity for code in self._ledger.held()}
 
     def position(self, instrument: str) -> float:
         """Signed quantity held of an instrument."""
-        return self._ledger.position(self._code(instrument)).quantity
+        return self._ledger.positions[self._code(instrument)].quantity
 
     def average_price(self, instrument: str) -> float:
         """Average entry price of the position; 0 if there is none."""
-        return self._ledger.position(self._code(instrument)).average_price
+        return self._ledger.positions[self._code(instrument)].average_price
 
     def price(self, instrument: str) -> float:
         """The last known price; NaN before the instrument's first row."""
@@ -250,7 +254,7 @@ class PortfolioView:
     def value(self, instrument: str) -> float:
         """Signed market value of the position."""
         code = self._code(instrument)
-        quantity = self._ledger.position(code).quantity
+        quantity = self._ledger.positions[code].quantity
         return quantity * self._ledger.mark(code) * self._run.instruments[code].multiplier if quantity else 0.0
 
     def _code(self, instrument: str) -> int:
@@ -270,7 +274,8 @@ def _time_in_force(name: str, expires: object) -> TimeInForce:
     return tif
 
 
-def _to_ns(moment: int | dt.datetime) -> int:
+def to_ns(moment: int | dt.datetime) -> int:
+    """A moment as nanoseconds since the epoch, UTC. Raises ConfigError for a datetime without time zone."""
     if isinstance(moment, int):
         return moment
     if moment.tzinfo is None:

@@ -18,11 +18,11 @@ def instant_ends(block: Block) -> npt.NDArray[np.int64]:
     ends = block.cache.get("instant_ends")
     if ends is None:
         ends = block.cache["instant_ends"] = np.flatnonzero(np.append(block.ts[1:] != block.ts[:-1], True))
-    return ends  # type: ignore[no-any-return]
+    return ends
 
 
 class Dense:
-    """Makes matrices when they are first read, and keeps the blocks that history may reach back to."""
+    """One stream's matrices, made when they are first read, and the blocks that history may reach back to."""
 
     def __init__(self, instruments: int) -> None:
         self._instruments = instruments
@@ -47,7 +47,7 @@ class Dense:
         matrix = block.cache.get(key)
         if matrix is None:
             matrix = block.cache[key] = self._spread(block, name)
-        return matrix  # type: ignore[no-any-return]
+        return matrix
 
     def history(self, block: Block, name: str, index: int, length: int) -> npt.NDArray[np.float64]:
         if length > max(self.depth, 1):
@@ -64,7 +64,11 @@ class Dense:
             older = self.column(past, name)[-missing:]
             parts.insert(0, older)
             missing -= len(older)
-        return part if len(parts) == 1 else np.concatenate(parts)
+        if len(parts) == 1:
+            return part
+        joined = np.concatenate(parts)
+        joined.flags.writeable = False  # as it is when one block holds it all
+        return joined
 
     def _spread(self, block: Block, name: str) -> npt.NDArray[np.float64]:
         values = block.columns.get(name)
@@ -87,4 +91,4 @@ class Dense:
         if complete is None:
             tiled = codes.reshape(-1, self._instruments)
             complete = block.cache["complete"] = bool((tiled == np.arange(self._instruments)).all())
-        return complete  # type: ignore[no-any-return]
+        return complete

@@ -32,6 +32,9 @@ _LANES: dict[str, tuple[str, type[Event]]] = {
 }
 
 
+_DAY = 86_400_000_000_000
+
+
 class StrategyDriver(Participant):
     """The strategy's seat in the loop."""
 
@@ -46,12 +49,14 @@ class StrategyDriver(Participant):
         self._pending = run.agenda.pending
         self._names = tuple(instrument.name for instrument in run.instruments)
         self._kinds = [stream.kind for stream in run.streams]
-        self._dense = Dense(len(self._names))
+        self._dense = [Dense(len(self._names)) for _ in run.streams]
         self._interests = self._from_overrides()
         self._cursors: dict[str, Event] = {}
-        self._block: Block | None = None
+        self._seen_block: Block | None = None
+        self._seen_rows: Any = None
         self._sessions = self._overrides("on_session_open") or self._overrides("on_session_close")
         self._session: int | None = None
+        self._started = False
         self._context = Context(run, self)
         self._listen()
 
@@ -84,15 +89,22 @@ class StrategyDriver(Participant):
             method = _LANES[kind][0] if kind in _LANES else None
             what = f"override {method} to receive it" if method else did_you_mean(kind, _LANES)
             raise ConfigError(f"Strategy {self._name} subscribes to {kind!r} without listening: {what}.")
-        self._interests[kind] = Interest(self._interests[kind].slices, codes, every)
-        self._dense.depth = max(self._dense.depth, history)
+        since = self._clock.now if self._started else None
+        self._interests[kind] = Interest(self._interests[kind].slices, codes, every, since)
+        for dense in self._dense:
+            dense.depth = max(dense.depth, history)
         self._agenda.interrupt()
 
     def follows(self, stream: StreamInfo) -> bool:
-        return stream.kind in self._interests
+        return stream.kind in self._interests or (self._sessions and stream.kind in _LANES)
 
     def next_row(self, segment: Segment, start: int, stop: int) -> int:
-        rows = self._interests[self._kinds[segment.block.stream]].rows(segment.block)
+        if self._sessions:
+            stop = self._session_before(segment.block, start, stop)
+        interest = self._interests.get(self._kinds[segment.block.stream])
+        if interest is None:
+            return stop
+        rows = interest.rows(segment.block)
         if rows is None:
             return start
         place = int(rows.searchsorted(start))
@@ -103,10 +115,12 @@ class StrategyDriver(Participant):
     def on_rows(self, segment: Segment, start: int, stop: int) -> int:
         block = segment.block
         kind = self._kinds[block.stream]
-        interest = self._interests[kind]
+        if self._sessions:
+            stop = self._watch_sessions(block, start, stop)
+        interest = self._interests.get(kind)
+        if interest is None:
+            return start + 1
         try:
-            if self._sessions:
-                stop = self._watch_sessions(block, start, stop)
             if interest.slices:
                 return self._slices(block, interest, start, stop)
             return self._events(block, kind, interest, start, stop)
@@ -149,14 +163,15 @@ class StrategyDriver(Participant):
 
     def _slices(self, block: Block, interest: Interest, start: int, stop: int) -> int:
         """Timestamps one by one, each when its last row is at hand."""
-        self._dense.enter(block)
+        dense = self._dense[block.stream]
+        dense.enter(block)
         ends = interest.rows(block)
         assert ends is not None
         rows = ends[ends.searchsorted(start) : ends.searchsorted(stop)]
         instants = instant_ends(block).searchsorted(rows)
         ctx, callback, pending = self._context, self.strategy.on_slice, self._pending
         for row, index in zip(rows.tolist(), instants.tolist(), strict=True):
-            bars = Slice(self._dense, block, self._names, row, index)
+            bars = Slice(dense, block, self._names, row, index)
             self._clock.stand_on(block, bars)
             callback(ctx, bars)
             if pending:
@@ -167,17 +182,23 @@ class StrategyDriver(Participant):
 
     def _watch_sessions(self, block: Block, start: int, stop: int) -> int:
         """Announce a change of UTC date before row ``start``; return where the date changes next."""
-        day = 86_400_000_000_000
-        session = int(block.ts[start]) // day
+        session = int(block.ts[start]) // _DAY
         if session != self._session:
             self._end_session()
             self._session = session
-            self._call("on_session_open", self.strategy.on_session_open, self._context, _date(session * day))
-        return min(stop, int(np.searchsorted(block.ts, (session + 1) * day)))  # type: ignore[call-overload]
+            self._call("on_session_open", self.strategy.on_session_open, self._context, _date(session * _DAY))
+        return self._session_before(block, start + 1, stop)
+
+    def _session_before(self, block: Block, start: int, stop: int) -> int:
+        """The first row in ``[start, stop)`` of another UTC date than the session's, or ``stop``."""
+        if self._session is None:
+            return start
+        place = int(np.searchsorted(block.ts, (self._session + 1) * _DAY))
+        return min(max(start, place), stop)
 
     def _end_session(self) -> None:
         if self._session is not None:
-            ended = _date(self._session * 86_400_000_000_000)
+            ended = _date(self._session * _DAY)
             self._call("on_session_close", self.strategy.on_session_close, self._context, ended)
 
     def set_timer(self, name: str, ts: int, step: int | None) -> Timer:
@@ -187,6 +208,7 @@ class StrategyDriver(Participant):
 
     def on_start(self) -> None:
         self._call("on_start", self.strategy.on_start, self._context)
+        self._started = True
 
     def on_stop(self) -> None:
         if self._sessions:

@@ -7,7 +7,7 @@ a fresh cursor, so a kept event never changes its values.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,19 @@ def to_datetime(ts: int) -> dt.datetime:
     )
 
 
+def _once(block: Block, column: str, box: Callable[[], list[Any]]) -> list[Any]:
+    """A block's column as Python objects: made when first read, and shared by every event of the block."""
+    key = (Event, column)
+    boxed = block.cache.get(key)
+    if boxed is None:
+        boxed = block.cache[key] = box()
+    return boxed
+
+
 class Event(Position):
     """A row of market data or signals: ``event.close``, or ``event["feature"]`` for any column."""
 
-    __slots__ = ("_block", "_boxed", "_instrument", "_names", "_ts")
+    __slots__ = ("_block", "_instrument", "_names", "_ts")
 
     def __init__(self, block: Block, names: Sequence[str], row: int = -1) -> None:
         self.row = row
@@ -38,13 +47,12 @@ class Event(Position):
         self._names = names
         self._ts: list[int] | None = None
         self._instrument: list[str] | None = None
-        self._boxed: dict[str, list[Any]] = {}
 
     @property
     def ts(self) -> int:
         """When this became known: nanoseconds since the epoch, UTC."""
         if self._ts is None:
-            self._ts = self._block.ts.tolist()
+            self._ts = _once(self._block, "ts", self._block.ts.tolist)
         return self._ts[self.row]
 
     @property
@@ -55,16 +63,16 @@ class Event(Position):
     @property
     def instrument(self) -> str:
         if self._instrument is None:
-            names = self._names
-            self._instrument = [names[code] for code in self._block.instrument.tolist()]
+            self._instrument = _once(self._block, "instrument", self._name_rows)
         return self._instrument[self.row]
+
+    def _name_rows(self) -> list[str]:
+        names = self._names
+        return [names[code] for code in self._block.instrument.tolist()]
 
     def __getitem__(self, column: str) -> Any:
         """The value of any column of the stream, features included."""
-        boxed = self._boxed.get(column)
-        if boxed is None:
-            boxed = self._box(column)
-        return boxed[self.row]
+        return self._box(column)[self.row]
 
     def __contains__(self, column: object) -> bool:
         return column in self._block.columns
@@ -77,8 +85,7 @@ class Event(Position):
         found = self._block.columns.get(column)
         if found is None:
             raise AttributeError(f"this stream has no column {column!r} ({did_you_mean(column, self._block.columns)})")
-        boxed = self._boxed[column] = found.tolist()
-        return boxed
+        return _once(self._block, column, found.tolist)
 
 
 class Bar(Event):

@@ -18,20 +18,22 @@ _UNITS = {"s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000, "d": 
 _CALENDAR = {"day": "datetime64[D]", "month": "datetime64[M]", "year": "datetime64[Y]"}
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Interest:
-    """The wanted rows of one kind of event, computed once per block in numpy.
+    """The wanted rows of one kind of event, computed once per block in numpy. Streams are counted apart.
 
     ``codes`` narrows to instruments. ``every`` is None, a number N (each N-th row or timestamp), a period
     ("day", "week", "month", "year": the first row or timestamp of each, in UTC), or a duration ("30s",
-    "5m", "1h", "2d": the first of each such interval since the epoch).
+    "5m", "1h", "2d": the first of each such interval since the epoch). ``every`` begins to count after
+    ``since`` (None: with the first row there is).
     """
 
     slices: bool
     codes: frozenset[int] | None = None
     every: int | str | None = None
-    _seen: int = attrs.field(default=0, init=False)
-    _last_period: int | None = attrs.field(default=None, init=False)
+    since: int | None = None
+    _seen: dict[int, int] = attrs.field(factory=dict, init=False)
+    _last_period: dict[int, int] = attrs.field(factory=dict, init=False)
     _block: Block | None = attrs.field(default=None, init=False)
     _rows: npt.NDArray[np.int64] | None = attrs.field(default=None, init=False)
 
@@ -39,37 +41,58 @@ class Interest:
         every = self.every
         if isinstance(every, int) and (isinstance(every, bool) or every < 1):
             raise ConfigError(f"every must be at least 1, not {every!r}.")
-        if isinstance(every, str):
+        if every is not None and not isinstance(every, int):
             _period_of(np.zeros(1, dtype=np.int64), every)
 
     def rows(self, block: Block) -> npt.NDArray[np.int64] | None:
         """The wanted rows of a block, ascending; None for all of them."""
         if block is not self._block:
-            self._block, self._rows = block, self._select(block)
+            # Streams take turns, so a block may be left and come back to; its rows are counted once.
+            if self not in block.cache:
+                block.cache[self] = self._select(block)
+            self._block, self._rows = block, block.cache[self]
         return self._rows
 
     def _select(self, block: Block) -> npt.NDArray[np.int64] | None:
-        rows: npt.NDArray[np.int64] | None = instant_ends(block) if self.slices else None
-        if self.codes is not None and not self.slices:
-            rows = np.flatnonzero(np.isin(block.instrument, np.array(sorted(self.codes), dtype=np.int32)))
+        rows = self._named(block)
         if self.every is None or self.every == 1:
             return rows
         if rows is None:
             rows = np.arange(len(block))
-        if isinstance(self.every, int):
-            first = self.every - 1 - self._seen % self.every
-            self._seen += len(rows)
-            return rows[first :: self.every]
+        if self.since is not None:
+            rows = rows[block.ts[rows] > self.since]
+        return self._each_nth(block, rows) if isinstance(self.every, int) else self._each_first(block, rows)
+
+    def _named(self, block: Block) -> npt.NDArray[np.int64] | None:
+        """Rows of the instruments asked for: for slices, the last row of each timestamp that has one of them."""
+        ends = instant_ends(block) if self.slices else None
+        if self.codes is None:
+            return ends
+        rows = np.flatnonzero(np.isin(block.instrument, np.array(sorted(self.codes), dtype=np.int32)))
+        wanted: npt.NDArray[np.int64] = rows if ends is None else ends[np.unique(ends.searchsorted(rows))]
+        return wanted
+
+    def _each_nth(self, block: Block, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        assert isinstance(self.every, int)
+        seen = self._seen.get(block.stream, 0)
+        self._seen[block.stream] = seen + len(rows)
+        return rows[self.every - 1 - seen % self.every :: self.every]
+
+    def _each_first(self, block: Block, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         if not len(rows):
             return rows
         periods = _period_of(block.ts[rows], self.every)
-        before = np.concatenate(([self._last_period if self._last_period is not None else periods[0] - 1], periods))
-        self._last_period = int(periods[-1])
-        return rows[before[1:] != before[:-1]]
+        last = self._last_period.get(block.stream, int(periods[0]) - 1)
+        self._last_period[block.stream] = int(periods[-1])
+        before = np.concatenate(([last], periods))
+        begins: npt.NDArray[np.int64] = rows[before[1:] != before[:-1]]
+        return begins
 
 
-def _period_of(ts: npt.NDArray[np.int64], every: str) -> npt.NDArray[np.int64]:
+def _period_of(ts: npt.NDArray[np.int64], every: object) -> npt.NDArray[np.int64]:
     """A number that changes when a new period begins."""
+    if not isinstance(every, str):
+        raise ConfigError(f"every must be a whole number or text like 'month' or '5m', not {every!r}.")
     if every in _CALENDAR:
         return ts.view("datetime64[ns]").astype(_CALENDAR[every]).astype(np.int64)
     if every == "week":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, dataclass_transform
 
 import attrs
@@ -24,7 +25,8 @@ class Strategy:
 
     A strategy is woken only for what it overrides, narrowed by ``ctx.subscribe`` in ``on_start``.
     Annotated class attributes are its parameters (as in attrs); anything else is set in ``on_start``. Each
-    run works on a fresh copy made from the parameters. Orders fill on the next row at the earliest.
+    run works on a deep copy of its own, so nothing is carried from one run to the next. Orders fill on the
+    next row at the earliest.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -71,6 +73,4 @@ class Strategy:
         """The participant that calls this strategy in one run."""
         from qengine_strategy.driver import StrategyDriver
 
-        fields = [field for field in attrs.fields(type(self)) if field.init] if attrs.has(type(self)) else []
-        fresh = type(self)(**{field.alias or field.name: getattr(self, field.name) for field in fields})
-        return StrategyDriver(fresh, run)
+        return StrategyDriver(copy.deepcopy(self), run)

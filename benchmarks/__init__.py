@@ -1,0 +1,1 @@
+"""Workloads that say how fast the engine is, and check that it did the work."""

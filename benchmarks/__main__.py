@@ -1,0 +1,57 @@
+"""``python -m benchmarks run W1 --json``: runs a workload several times and prints medians as one JSON object."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import sys
+
+from benchmarks.workloads import WORKLOADS
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run one workload, or all")
+    run.add_argument("workload", choices=[*WORKLOADS, "all"])
+    run.add_argument("--repeat", type=int, default=5, help="how many runs the medians are taken over")
+    run.add_argument("--json", action="store_true", help="print one JSON object a workload")
+    options = parser.parse_args()
+    for name in WORKLOADS if options.workload == "all" else [options.workload]:
+        figures = measure(name, options.repeat)
+        if options.json:
+            print(json.dumps(figures))
+        else:
+            print(f"{name}  {figures['rate']:>14,.0f} {figures['unit']}  {figures['seconds']:.4f} s  {figures['summary']}")
+    return 0
+
+
+def measure(name: str, repeat: int) -> dict[str, object]:
+    """Medians over ``repeat`` runs, after one that warms up; raises SystemExit if the work was not done."""
+    workload = WORKLOADS[name]
+    frame = workload.frame()
+    engine = workload.engine(frame)
+    results = [engine.run() for _ in range(repeat + 1)]
+    final = {result.counts["final_equity"] for result in results}
+    if len(final) != 1 or not all(workload.check(result, frame) for result in results):
+        sys.exit(f"{name}: the work was not done: {results[-1].counts}")
+    seconds = statistics.median(result.seconds for result in results[1:])
+    work = results[0].counts["orders"] if name == "W5" else results[0].rows
+    return {
+        "workload": name,
+        "summary": workload.summary,
+        "rows": results[0].rows,
+        "seconds": seconds,
+        "rate": work / seconds,
+        "unit": "orders/s" if name == "W5" else "rows/s",
+        "fills": results[0].counts["fills"],
+        "final_equity": final.pop(),
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "repeat": repeat,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,168 @@
+"""The workloads W1 to W5: data, strategy, composition, and what proves that the work was done."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import numpy as np
+
+from benchmarks import data
+from qengine_core import Engine, Result
+from qengine_costs import Percent
+from qengine_feeds import FrameFeed
+from qengine_strategy import Bar, Context, Slice, Strategy, Trade
+
+__all__ = ["WORKLOADS", "Workload"]
+
+
+class Crossover(Strategy):
+    """Long while the fast average is above the slow one, flat otherwise; averages kept incrementally."""
+
+    fast: int = 10
+    slow: int = 30
+
+    def on_start(self, ctx: Context) -> None:
+        self.name = ctx.instruments[0]
+        self.window: deque[float] = deque(maxlen=self.slow)
+        self.fast_sum = self.slow_sum = 0.0
+        self.is_long = False
+
+    def on_bar(self, ctx: Context, bar: Bar) -> None:
+        close, window = bar.close, self.window
+        self.fast_sum += close
+        self.slow_sum += close
+        if len(window) >= self.fast:
+            self.fast_sum -= window[-self.fast]
+        if len(window) < self.slow:
+            window.append(close)
+            return
+        self.slow_sum -= window[0]
+        window.append(close)
+        above = self.fast_sum * self.slow > self.slow_sum * self.fast
+        if above is not self.is_long:
+            self.is_long = above
+            if above:
+                ctx.buy(self.name, 100)
+            else:
+                ctx.sell(self.name, 100)
+
+
+class Momentum(Strategy):
+    """Hold the 50 instruments that rose most over eleven months to a month ago, equally, changed monthly."""
+
+    def on_start(self, ctx: Context) -> None:
+        ctx.subscribe("bar", every="month", history=253)
+
+    def on_slice(self, ctx: Context, bars: Slice) -> None:
+        closes = bars.history("close", 253)
+        if len(closes) == 253:
+            ranked = np.argsort(-closes[-22] / closes[0], kind="stable")[:50]
+            ctx.rebalance({bars.instruments[code]: 0.019 for code in ranked})
+
+
+class Watcher(Strategy):
+    """Reads each close and does nothing."""
+
+    def on_start(self, ctx: Context) -> None:
+        self.last = 0.0
+
+    def on_bar(self, ctx: Context, bar: Bar) -> None:
+        self.last = bar.close
+
+
+class Quoter(Strategy):
+    """Keeps one resting limit order five cents away, and moves it every 1,000 prints."""
+
+    def on_start(self, ctx: Context) -> None:
+        self.name = ctx.instruments[0]
+        self.resting: Any = None
+        ctx.subscribe("trade", every=1_000)
+
+    def on_trade(self, ctx: Context, trade: Trade) -> None:
+        if self.resting is not None and self.resting.is_open:
+            ctx.cancel(self.resting)
+        if ctx.portfolio.position(self.name) > 0:
+            self.resting = ctx.sell(self.name, 1, limit=round(trade.price + 0.05, 2))
+        else:
+            self.resting = ctx.buy(self.name, 1, limit=round(trade.price - 0.05, 2))
+
+
+class Alternator(Strategy):
+    """A market order on every bar, alternating sides."""
+
+    def on_start(self, ctx: Context) -> None:
+        self.name = ctx.instruments[0]
+        self.buys = False
+
+    def on_bar(self, ctx: Context, bar: Bar) -> None:
+        self.buys = not self.buys
+        if self.buys:
+            ctx.buy(self.name, 1)
+        else:
+            ctx.sell(self.name, 1)
+
+
+@attrs.frozen(kw_only=True)
+class Workload:
+    """One benchmark: how to make its data and engine, and what its result must satisfy."""
+
+    summary: str
+    frame: Callable[[], Any]
+    strategy: Callable[[], Strategy]
+    check: Callable[[Result, Any], bool]
+    kind: str = "bar"
+    cash: float = 1_000_000.0
+    commission: Any = None
+
+    def engine(self, frame: Any) -> Engine:
+        feed = FrameFeed(frame=frame, kind=self.kind)  # type: ignore[arg-type]
+        return Engine(feed=feed, strategy=self.strategy(), ledger={"cash": self.cash}, commission=self.commission)
+
+
+def _crossings(result: Result, frame: Any) -> bool:
+    """The orders sent are those that a vectorised computation of the same averages sees."""
+    close = frame["close"].to_numpy()
+    sums = np.concatenate(([0.0], np.cumsum(close)))
+    fast, slow = (sums[30:] - sums[20:-10]) / 10, (sums[30:] - sums[:-30]) / 30
+    above = (fast > slow)[1:]  # the strategy decides from the 31st bar on
+    changes = int(above[0]) + int(np.count_nonzero(above[1:] != above[:-1]))
+    return abs(result.counts["orders"] - changes) <= 2 and result.counts["fills"] >= changes - 3
+
+
+WORKLOADS = {
+    "W1": Workload(
+        summary="SMA(10/30) crossover on 1,000,000 one-minute bars, next open, 0.1 % commission, event lane",
+        frame=lambda: data.minute_bars(1_000_000),
+        strategy=Crossover,
+        commission=Percent(rate=0.001),
+        check=_crossings,
+    ),
+    "W2": Workload(
+        summary="250 instruments x 2,520 days, monthly momentum rebalance, slice lane",
+        frame=lambda: data.panel(250, 2_520),
+        strategy=Momentum,
+        check=lambda result, frame: result.rows == 630_000 and 2_000 < result.counts["fills"] == result.counts["orders"],
+    ),
+    "W3": Workload(
+        summary="a strategy that reads the close of 1,000,000 one-minute bars, event lane",
+        frame=lambda: data.minute_bars(1_000_000),
+        strategy=Watcher,
+        check=lambda result, frame: result.rows == 1_000_000 and result.counts["orders"] == 0,
+    ),
+    "W4": Workload(
+        summary="10,000,000 prints, one resting limit order re-quoted every 1,000",
+        frame=lambda: data.ticks(10_000_000),
+        strategy=Quoter,
+        kind="trade",
+        check=lambda result, frame: result.counts["orders"] == 10_000 and result.counts["fills"] > 1_000,
+    ),
+    "W5": Workload(
+        summary="100,000 bars, a market order on each, alternating sides",
+        frame=lambda: data.minute_bars(100_000),
+        strategy=Alternator,
+        check=lambda result, frame: result.counts["orders"] == 100_000 and result.counts["fills"] == 99_999,
+    ),
+}
