@@ -24,7 +24,9 @@ def main() -> int:
         if options.json:
             print(json.dumps(figures))
         else:
-            print(f"{name}  {figures['rate']:>14,.0f} {figures['unit']}  {figures['seconds']:.4f} s  {figures['summary']}")
+            print(
+                f"{name}  {figures['rate']:>14,.0f} {figures['unit']}  {figures['seconds']:.4f} s  {figures['summary']}"
+            )
     return 0
 
 

@@ -34,7 +34,7 @@ def panel(instruments: int, days: int) -> pl.DataFrame:
     opening = np.vstack((np.full((1, instruments), 50.0), close[:-1])) * np.exp(
         rng.normal(0, 2e-3, (days, instruments))
     )
-    ts = np.repeat(_START + _DAY * np.arange(1, days + 1, dtype=np.int64), instruments)
+    ts = np.repeat(_START + 21 * 60 * _MINUTE + _DAY * np.arange(days, dtype=np.int64), instruments)
     names = [f"S{index:04d}" for index in range(instruments)]
     return pl.DataFrame(
         {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import numpy as np
@@ -113,12 +113,13 @@ class Workload:
     frame: Callable[[], Any]
     strategy: Callable[[], Strategy]
     check: Callable[[Result, Any], bool]
-    kind: str = "bar"
+    kind: Literal["bar", "trade"] = "bar"
     cash: float = 1_000_000.0
     commission: Any = None
 
     def engine(self, frame: Any) -> Engine:
-        feed = FrameFeed(frame=frame, kind=self.kind)  # type: ignore[arg-type]
+        named = {} if "instrument" in frame.columns else {"instrument": "X"}
+        feed = FrameFeed(frame=frame, kind=self.kind, **named)
         return Engine(feed=feed, strategy=self.strategy(), ledger={"cash": self.cash}, commission=self.commission)
 
 
@@ -144,7 +145,9 @@ WORKLOADS = {
         summary="250 instruments x 2,520 days, monthly momentum rebalance, slice lane",
         frame=lambda: data.panel(250, 2_520),
         strategy=Momentum,
-        check=lambda result, frame: result.rows == 630_000 and 2_000 < result.counts["fills"] == result.counts["orders"],
+        check=lambda result, frame: (
+            result.rows == 630_000 and 2_000 < result.counts["fills"] == result.counts["orders"]
+        ),
     ),
     "W3": Workload(
         summary="a strategy that reads the close of 1,000,000 one-minute bars, event lane",
