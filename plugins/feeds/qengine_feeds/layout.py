@@ -148,7 +148,7 @@ class Layout:
         """One batch as arrays. Rows of instruments that ``ranks`` does not know get rank -1."""
         arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
         try:
-            ts = stamps.convert(arrays[self.ts])
+            ts = stamps.convert(arrays[self.ts], at_start=first == 0)
         except BadStamp as bad:
             raise DataError(
                 f"{self.part.label}, row {first + bad.row + 1}, column {self.ts}: {bad.value!r}: {bad.sentence}."
@@ -193,8 +193,8 @@ class Layout:
             return np.ascontiguousarray(values, wanted)
         if canonical:
             raise DataError(
-                f"{self.part.label}, row {first + 1}, column {name}: expected numbers, found {kind} "
-                f"({_first_value(array)}): convert the column, or map another with columns."
+                f"{self.part.label}, row {first + 1}, column {name}: expected numbers, found "
+                f"{_called(kind)} ({_first_value(array)}): convert the column, or map another with columns."
             )
         if pa.types.is_nested(kind):
             raise DataError(
@@ -233,6 +233,10 @@ def _texts(array: pa.Array) -> npt.NDArray[Any]:
     encoded = array if pa.types.is_dictionary(array.type) else pc.dictionary_encode(array)
     words = np.array([*encoded.dictionary.to_pylist(), None], object)
     return words[encoded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)]  # type: ignore[no-any-return]
+
+
+def _called(kind: pa.DataType) -> str:
+    return "text" if "string" in str(kind) else str(kind)
 
 
 def _first_value(array: pa.Array) -> str:
@@ -295,10 +299,8 @@ class _Finder:
         renamed = {theirs: ours for ours, theirs in self._feed.columns.items() if ours not in ("ts", "instrument")}
         wanted = self._feed.features
         if wanted is None:
-            left = set(used) | set(getattr(self._part, "keys", ()))
-            kept = [
-                n for n in self._names if n not in left or renamed.get(n, next(iter(canonical), n)) not in canonical
-            ]
+            keys = set(getattr(self._part, "keys", ()))
+            kept = [name for name in self._names if name not in set(used) and (name not in keys or name in renamed)]
             return {renamed.get(name, name): name for name in kept}
         found = {}
         for name in wanted:

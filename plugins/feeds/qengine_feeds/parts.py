@@ -151,7 +151,9 @@ class ParquetPart:
         inside = [name for name in columns if name not in self.keys]
         with (
             _readable(self.label, "Parquet"),
-            pq.ParquetFile(self.path, read_dictionary=list(text), memory_map=True) as file,
+            pq.ParquetFile(
+                self.path, read_dictionary=[name for name in text if name not in self.keys], pre_buffer=False
+            ) as file,
         ):
             for batch in file.iter_batches(batch_size=rows, columns=inside):
                 yield self._with_keys(batch, columns) if len(inside) < len(columns) else batch

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 import numpy as np
+import pyarrow as pa
 
 from qengine_core.blocks import BLOCK_ROWS, Block, StreamInfo
 from qengine_core.plugin import ConfigError, DataError, Instrument, Phase, did_you_mean
@@ -244,6 +245,12 @@ def _names(layout: Layout) -> set[str]:
     """The instruments of a part."""
     if layout.instrument is None:
         return {layout.name}
+    kind = layout.part.schema.field(layout.instrument).type
+    if not (pa.types.is_integer(kind) or pa.types.is_dictionary(kind) or "string" in str(kind)):
+        raise DataError(
+            f"{layout.part.label}, column {layout.instrument}: instruments must be text or whole numbers, not {kind}: "
+            "convert the column, or map another with columns."
+        )
     found = layout.part.names(layout.instrument)
     if None in found:
         found.remove(None)  # the row is named when it is read

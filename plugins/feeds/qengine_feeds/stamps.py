@@ -21,7 +21,7 @@ Int64s = npt.NDArray[np.int64]
 _DAY_NS = 86_400_000_000_000
 _UNITS = {"s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000, "d": _DAY_NS, "w": 7 * _DAY_NS}
 _PER_UNIT = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
-_YEAR_1971, _YEAR_2200 = 31_536_000, 7_258_118_400
+_YEAR_1990, _YEAR_2100 = 631_152_000, 4_102_444_800
 
 
 class BadStamp(Exception):  # noqa: N818 - caught inside the plugin, never shown
@@ -66,18 +66,21 @@ class Stamps:
             format=feed.ts_format,
         )
 
-    def convert(self, array: pa.Array) -> Int64s:
-        """Instants of an array of whole numbers, text, dates or timestamps. Raises BadStamp, ConfigError."""
+    def convert(self, array: pa.Array, at_start: bool = False) -> Int64s:
+        """Instants of an array of whole numbers, text, dates or timestamps. Raises BadStamp, ConfigError.
+
+        ``at_start`` says that the array begins its table: what stamps seem to mean is judged there, once.
+        """
         if array.null_count:
             row = int(np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))[0])
             raise BadStamp(row, None, "the stamp is missing; every row needs one")
         kind = array.type
         if pa.types.is_dictionary(kind):
-            return self.convert(array.cast(kind.value_type))
+            return self.convert(array.cast(kind.value_type), at_start)
         if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-            return self._opened(self._numbers(array))
+            return self._opened(self._numbers(array, at_start))
         if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-            return self.convert(self._parsed(array))
+            return self.convert(self._parsed(array), at_start)
         if pa.types.is_date(kind):
             if self.stamp not in (None, "date"):
                 raise ConfigError(
@@ -86,7 +89,7 @@ class Stamps:
                 )
             return self._known_on(array.cast(pa.date32()))
         if pa.types.is_timestamp(kind):
-            return self._timestamps(array)
+            return self._timestamps(array, at_start)
         raise BadStamp(0, array[0].as_py(), f"a stamp must be a timestamp, date, text or whole number, not {kind}")
 
     def describe(self) -> dict[str, Any]:
@@ -95,7 +98,7 @@ class Stamps:
         optional = {"interval": self.interval, "session_close": self.session_close, "ts_unit": self.unit}
         return said | {name: value for name, value in optional.items() if value is not None}
 
-    def _numbers(self, array: pa.Array) -> Int64s:
+    def _numbers(self, array: pa.Array, at_start: bool) -> Int64s:
         values = array.to_numpy(zero_copy_only=False)
         if pa.types.is_floating(array.type):
             whole = values.astype(np.int64)
@@ -103,7 +106,7 @@ class Stamps:
                 row = int(np.flatnonzero(whole != values)[0])
                 raise BadStamp(row, values[row].item(), "a number used as stamp must be whole")
             values = whole
-        if self.unit is None and len(values):
+        if self.unit is None and at_start and len(values):
             _refuse_other_unit(int(values[0]))
         factor = _PER_UNIT[self.unit or "ns"]
         instants: Int64s = values.astype(np.int64, copy=False)
@@ -137,10 +140,10 @@ class Stamps:
             raise BadStamp(wrong[0], texts[wrong[0]], f"the text does not have the format {self.format!r} (ts_format)")
         return parsed.to_arrow()
 
-    def _timestamps(self, array: pa.Array) -> Int64s:
+    def _timestamps(self, array: pa.Array, at_start: bool) -> Int64s:
         zone = array.type.tz
         instants = array.cast(pa.timestamp("ns", zone)).view(pa.int64()).to_numpy(zero_copy_only=False)
-        if self.kind == "bar" and self.stamp is None:
+        if self.kind == "bar" and self.stamp is None and at_start:
             self._refuse_midnights(instants if zone is None or self.time_zone == "UTC" else self._wall(instants))
         if self.stamp == "date":
             walls = instants if zone is None else self._wall(instants)
@@ -250,7 +253,7 @@ def _refuse_other_unit(first: int) -> None:
     """Milliseconds read as nanoseconds would all lie in January 1970; that is a mistake, not data."""
     for unit in ("s", "ms", "us"):
         scale = 1_000_000_000 // _PER_UNIT[unit]
-        if _YEAR_1971 * 10 * scale <= first <= _YEAR_2200 * scale:
+        if _YEAR_1990 * scale <= first <= _YEAR_2100 * scale:
             raise BadStamp(
                 0, first, f'whole-number stamps are nanoseconds, but this looks like ts_unit = "{unit}"; say ts_unit'
             )
