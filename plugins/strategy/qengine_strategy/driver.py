@@ -34,6 +34,9 @@ _LANES: dict[str, tuple[str, type[Event]]] = {
 
 _DAY = 86_400_000_000_000
 
+# Boxing a column pays when more than one row in so many is read.
+_SPARSE = 8
+
 
 class StrategyDriver(Participant):
     """The strategy's seat in the loop."""
@@ -136,8 +139,9 @@ class StrategyDriver(Participant):
         method, event_class = _LANES[kind]
         callback: Callable[[Context, Any], None] = getattr(self.strategy, method)
         ctx, pending = self._context, self._pending
-        cursor = self._cursor(block, kind, event_class)
         wanted = interest.rows(block)
+        sparse = wanted is not None and len(wanted) * _SPARSE < len(block)
+        cursor = self._cursor(block, kind, event_class, sparse)
         if wanted is None:
             rows: Any = range(start, stop)
         else:
@@ -149,16 +153,16 @@ class StrategyDriver(Participant):
             if getrefcount(cursor) != unshared:
                 # The strategy kept this event. It may: the next row gets a cursor of its own.
                 row = cursor.row
-                cursor = self._cursors[kind] = event_class(block, self._names, row)
+                cursor = self._cursors[kind] = event_class(block, self._names, row, sparse)
                 self._clock.stand_on(block, cursor)
             if pending:
                 return cursor.row + 1
         return stop
 
-    def _cursor(self, block: Block, kind: str, event_class: type[Event]) -> Event:
+    def _cursor(self, block: Block, kind: str, event_class: type[Event], sparse: bool) -> Event:
         cursor = self._cursors.get(kind)
         if cursor is None or cursor._block is not block:
-            cursor = self._cursors[kind] = event_class(block, self._names)
+            cursor = self._cursors[kind] = event_class(block, self._names, -1, sparse)
         return cursor
 
     def _slices(self, block: Block, interest: Interest, start: int, stop: int) -> int:

@@ -7,7 +7,7 @@ a fresh cursor, so a kept event never changes its values.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,33 +27,21 @@ def to_datetime(ts: int) -> dt.datetime:
     )
 
 
-def _once(block: Block, column: str, box: Callable[[], list[Any]]) -> list[Any]:
-    """A block's column as Python objects: made when first read, and shared by every event of the block."""
-    key = (Event, column)
-    boxed = block.cache.get(key)
-    if boxed is None:
-        boxed = block.cache[key] = box()
-    return boxed
-
-
 class Event(Position):
     """A row of market data or signals: ``event.close``, or ``event["feature"]`` for any column."""
 
-    __slots__ = ("_block", "_instrument", "_names", "_ts")
+    __slots__ = ("_block", "_names", "_sparse")
 
-    def __init__(self, block: Block, names: Sequence[str], row: int = -1) -> None:
+    def __init__(self, block: Block, names: Sequence[str], row: int = -1, sparse: bool = False) -> None:
         self.row = row
         self._block = block
         self._names = names
-        self._ts: list[int] | None = None
-        self._instrument: list[str] | None = None
+        self._sparse = sparse
 
     @property
     def ts(self) -> int:
         """When this became known: nanoseconds since the epoch, UTC."""
-        if self._ts is None:
-            self._ts = _once(self._block, "ts", self._block.ts.tolist)
-        return self._ts[self.row]
+        return self._block.ts.item(self.row)
 
     @property
     def time(self) -> dt.datetime:
@@ -62,13 +50,7 @@ class Event(Position):
 
     @property
     def instrument(self) -> str:
-        if self._instrument is None:
-            self._instrument = _once(self._block, "instrument", self._name_rows)
-        return self._instrument[self.row]
-
-    def _name_rows(self) -> list[str]:
-        names = self._names
-        return [names[code] for code in self._block.instrument.tolist()]
+        return self._names[self._block.instrument.item(self.row)]
 
     def __getitem__(self, column: str) -> Any:
         """The value of any column of the stream, features included."""
@@ -81,11 +63,18 @@ class Event(Position):
         values = ", ".join(f"{name}={self[name]!r}" for name in self._block.columns)
         return f"{type(self).__name__}({self.instrument} {self.time.isoformat()}, {values})"
 
-    def _box(self, column: str) -> list[Any]:
-        found = self._block.columns.get(column)
-        if found is None:
-            raise AttributeError(f"this stream has no column {column!r} ({did_you_mean(column, self._block.columns)})")
-        return _once(self._block, column, found.tolist)
+    def _box(self, column: str) -> Any:
+        """A column to index into, shared by every event of the block: a list, or a view where few rows are read."""
+        key = (Event, column, self._sparse)
+        boxed = self._block.cache.get(key)
+        if boxed is None:
+            found = self._block.columns.get(column)
+            if found is None:
+                known = did_you_mean(column, self._block.columns)
+                raise AttributeError(f"this stream has no column {column!r} ({known})")
+            as_view = self._sparse and found.dtype.kind in "biuf"
+            boxed = self._block.cache[key] = memoryview(found) if as_view else found.tolist()
+        return boxed
 
 
 class Bar(Event):
@@ -93,8 +82,8 @@ class Bar(Event):
 
     __slots__ = ("_close", "_high", "_low", "_open", "_volume")
 
-    def __init__(self, block: Block, names: Sequence[str], row: int = -1) -> None:
-        super().__init__(block, names, row)
+    def __init__(self, block: Block, names: Sequence[str], row: int = -1, sparse: bool = False) -> None:
+        super().__init__(block, names, row, sparse)
         self._open: Any = None
         self._high: Any = None
         self._low: Any = None
@@ -149,8 +138,8 @@ class Trade(Event):
 
     __slots__ = ("_price",)
 
-    def __init__(self, block: Block, names: Sequence[str], row: int = -1) -> None:
-        super().__init__(block, names, row)
+    def __init__(self, block: Block, names: Sequence[str], row: int = -1, sparse: bool = False) -> None:
+        super().__init__(block, names, row, sparse)
         self._price: Any = None
 
     @property
@@ -171,8 +160,8 @@ class Quote(Event):
 
     __slots__ = ("_ask", "_bid")
 
-    def __init__(self, block: Block, names: Sequence[str], row: int = -1) -> None:
-        super().__init__(block, names, row)
+    def __init__(self, block: Block, names: Sequence[str], row: int = -1, sparse: bool = False) -> None:
+        super().__init__(block, names, row, sparse)
         self._bid: Any = None
         self._ask: Any = None
 
