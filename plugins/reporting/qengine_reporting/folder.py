@@ -5,6 +5,7 @@ A folder under its final name is whole: its last file is the manifest, and it is
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import json
@@ -94,12 +95,12 @@ class PartialFolder:
         for entry in self.path.iterdir():  # first, because the disk may be full
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
         failed = _failed_name(self.final)
-        try:
+        # A disk that does not take the log either must not hide the error that it would hold.
+        with contextlib.suppress(OSError):
             (self.path / "error.log").write_text(_log(error, config), encoding="utf-8")
-        finally:
-            self.path.rename(failed)
-            self.path = failed
-        error.add_note(f"The log of the failed run is {failed / 'error.log'}.")
+            error.add_note(f"The log of the failed run is {failed / 'error.log'}.")
+        self.path.rename(failed)
+        self.path = failed
         return failed
 
     def _write(self, result: Result) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import math
 import platform
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA_VERSION", "described", "hashes", "manifest", "plain"]
 
 SCHEMA_VERSION = 1
+_OWN_NAME = "qengine-reporting"  # writes the tables of every run, composed or not
 
 
 def manifest(result: Result, outputs: Mapping[str, str]) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def described(result: Result) -> dict[str, Any]:
     facts = {
         "schema_version": SCHEMA_VERSION,
         "qengine": __version__,
-        "plugins": dict(sorted(result.plugins.items())),
+        "plugins": dict(sorted({**result.plugins, _OWN_NAME: version(_OWN_NAME)}.items())),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "config": result.config,

@@ -311,3 +311,9 @@ METRICS: Mapping[str, tuple[str, str]] = {
     "periods_per_year": ("count", "Daily values taken for a year when annualising."),
     "risk_free": ("fraction", "Annual risk-free rate that was assumed."),
 }
+
+
+def as_markdown() -> str:
+    """The figures for people: what the README and the manual show."""
+    rows = [f"| `{name}` | {unit} | {meaning} |" for name, (unit, meaning) in METRICS.items()]
+    return "| figure | unit | meaning |\n| --- | --- | --- |\n" + "\n".join(rows) + "\n"
