@@ -97,10 +97,13 @@ class Loop:
         """
         followers = self._followers[segment.block.stream]
         near = row + self._look_ahead
-        first = second = min(stop, row + _FAR_ROWS)  # second: nobody else wants a row before it
-        runner = -1
-        for index in range(len(followers) - 1, -1, -1):
-            limit = min(second, max(first + 1, near))
+        first = second = stop  # second: nobody else wants a row before it
+        runner = index = len(followers)
+        while index:
+            index -= 1
+            limit = first + 1 if first >= near else near
+            if limit > second:
+                limit = second
             wanted = followers[index].next_row(segment, row, limit)
             if wanted >= limit:
                 second = limit
@@ -110,7 +113,7 @@ class Loop:
                 second, runner = first + 1, index
             else:
                 second = wanted
-        if runner < 0:
+        if runner == len(followers):
             self._look_ahead = min(self._look_ahead * 4, _FAR_ROWS)
             return second
         return self._hand_over(segment, first, second, runner)

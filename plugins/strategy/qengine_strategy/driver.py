@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_left
 from collections.abc import Callable
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
@@ -110,8 +111,8 @@ class StrategyDriver(Participant):
         rows = interest.rows(segment.block)
         if rows is None:
             return start
-        place = int(rows.searchsorted(start))
-        return min(int(rows[place]), stop) if place < len(rows) else stop
+        place = bisect_left(rows, start)
+        return rows[place] if place < len(rows) and rows[place] < stop else stop
 
     # Delivery ---------------------------------------------------------------------------------------
 
@@ -145,7 +146,7 @@ class StrategyDriver(Participant):
         if wanted is None:
             rows: Any = range(start, stop)
         else:
-            rows = wanted[wanted.searchsorted(start) : wanted.searchsorted(stop)].tolist()
+            rows = wanted[bisect_left(wanted, start) : bisect_left(wanted, stop)]
         self._clock.stand_on(block, cursor)
         unshared = getrefcount(cursor)
         for cursor.row in rows:
@@ -171,15 +172,15 @@ class StrategyDriver(Participant):
         dense.enter(block)
         ends = interest.rows(block)
         assert ends is not None
-        rows = ends[ends.searchsorted(start) : ends.searchsorted(stop)]
+        rows = ends[bisect_left(ends, start) : bisect_left(ends, stop)]
         instants = instant_ends(block).searchsorted(rows)
         ctx, callback, pending = self._context, self.strategy.on_slice, self._pending
-        for row, index in zip(rows.tolist(), instants.tolist(), strict=True):
+        for row, index in zip(rows, instants.tolist(), strict=True):
             bars = Slice(dense, block, self._names, row, index)
             self._clock.stand_on(block, bars)
             callback(ctx, bars)
             if pending:
-                return row + 1  # type: ignore[no-any-return]
+                return row + 1
         return stop
 
     # Sessions, timers, start and stop ---------------------------------------------------------------

@@ -35,7 +35,7 @@ class Interest:
     _seen: dict[int, int] = attrs.field(factory=dict, init=False)
     _last_period: dict[int, int] = attrs.field(factory=dict, init=False)
     _block: Block | None = attrs.field(default=None, init=False)
-    _rows: npt.NDArray[np.int64] | None = attrs.field(default=None, init=False)
+    _rows: list[int] | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         every = self.every
@@ -44,12 +44,13 @@ class Interest:
         if every is not None and not isinstance(every, int):
             _period_of(np.zeros(1, dtype=np.int64), every)
 
-    def rows(self, block: Block) -> npt.NDArray[np.int64] | None:
-        """The wanted rows of a block, ascending; None for all of them."""
+    def rows(self, block: Block) -> list[int] | None:
+        """The wanted rows of a block, ascending (a list, because few are looked up at a time); None for all."""
         if block is not self._block:
             # Streams take turns, so a block may be left and come back to; its rows are counted once.
             if self not in block.cache:
-                block.cache[self] = self._select(block)
+                chosen = self._select(block)
+                block.cache[self] = None if chosen is None else chosen.tolist()
             self._block, self._rows = block, block.cache[self]
         return self._rows
 
