@@ -82,7 +82,6 @@ def _table(frame: Any) -> pa.Table:
     if type(frame).__module__.startswith("polars"):
         import polars as pl
 
-        frame = frame.collect() if isinstance(frame, pl.LazyFrame) else frame
         return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
     return pa.table(frame)
 

@@ -68,7 +68,7 @@ def test_open_stamps_move_to_the_close_and_days_are_counted_on_the_wall():
 
 def test_midnights_are_refused_until_somebody_says_what_they_mean():
     midnights = times("2024-01-02T00:00", "2024-01-03T00:00")
-    with pytest.raises(DataError, match='every stamp is a midnight.*say stamp = "date"'):
+    with pytest.raises(DataError, match=r'every stamp is a midnight.*say stamp = "date"'):
         instants(midnights)
     assert instants(midnights, stamp="close")[0] == "2024-01-02T00:00:00"
     assert instants(midnights, stamp="date")[0] == "2024-01-03T00:00:00"
