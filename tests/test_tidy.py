@@ -29,7 +29,6 @@ BANNED = (
     r"uuid\.(uuid1|uuid4)",
     r"(np|numpy)\.random\.\w+",
     r"hash",
-    r"id",
 )
 # Types, which name a generator without making one.
 HARMLESS = {"np.random.Generator", "np.random.BitGenerator", "numpy.random.Generator"}
@@ -80,9 +79,9 @@ def banned_uses(source):
         first, _, rest = said.partition(".")
         meant = ".".join(filter(None, [names.get(first, first), rest]))
         short = meant.replace("datetime.datetime.", "datetime.").replace("numpy.", "np.")
-        if short in {"hash", "id"} and node not in called:
+        if short == "hash" and node not in called:
             continue  # a field or an argument of that name is no call of the built-in
-        if isinstance(node, ast.Name) and first not in names and short not in {"hash", "id"}:
+        if isinstance(node, ast.Name) and first not in names and short != "hash":
             continue
         if pattern.fullmatch(meant) or pattern.fullmatch(short):
             if short in HARMLESS and node not in called:
