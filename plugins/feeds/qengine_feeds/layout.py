@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from qengine_core.plugin import ConfigError, DataError, did_you_mean
 from qengine_feeds.components import Adjust, TableFeed
-from qengine_feeds.parts import CsvPart, Part
+from qengine_feeds.parts import CsvPart, FramePart, Part
 from qengine_feeds.stamps import BadStamp, Stamps
 
 __all__ = ["OPTIONAL", "REQUIRED", "Layout", "Rows"]
@@ -123,6 +123,8 @@ class Layout:
                 numbers=[*(values[name] for name in canonical), *_adjusting(feed.adjust)],
                 texts=[ts, *([instrument] if instrument is not None else [])],
             )
+        if isinstance(part, FramePart) and instrument is not None:
+            part = part.encoded(instrument)
         return cls(
             part=part, ts=ts, instrument=instrument, name=name, values=values, canonical=canonical, adjust=feed.adjust
         )

@@ -288,6 +288,14 @@ class FramePart:
     def count(self, column: str) -> int:
         return self.rows
 
+    def encoded(self, column: str) -> FramePart:
+        """The same, with a column of text dictionary-encoded once for all passes."""
+        given = self.table.column(column)
+        if "string" not in str(given.type) or pa.types.is_dictionary(given.type):
+            return self
+        index = self.table.schema.get_field_index(column)
+        return attrs.evolve(self, table=self.table.set_column(index, column, given.dictionary_encode()))
+
     def state(self) -> object:
         return None  # Arrow data does not change
 
@@ -357,7 +365,16 @@ def _frame_digest(table: pa.Table) -> str:
 
 
 def _column_digest(column: pa.ChunkedArray) -> str:
+    """Of the values, or of what can be told apart of them: text by its distinct words and which row has which."""
     digest = hashlib.sha256()
+    if "string" in str(column.type) and not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    if pa.types.is_dictionary(column.type):
+        column = column.unify_dictionaries()
+        digest.update(repr(column.chunk(0).dictionary.to_pylist() if column.num_chunks else []).encode())
+        column = pa.chunked_array(
+            [chunk.indices.cast(pa.int64()).fill_null(-1) for chunk in column.iterchunks()], pa.int64()
+        )
     plain = pa.types.is_primitive(column.type) and not column.null_count and column.type.bit_width >= 8
     hashed: Callable[[pa.Array], Any] = _values if plain else _texts
     for chunk in column.iterchunks():
@@ -371,4 +388,4 @@ def _values(array: pa.Array) -> memoryview:
 
 
 def _texts(array: pa.Array) -> bytes:
-    return repr(array.to_pylist()).encode()
+    return b"".join(repr(value).encode() + b"\0" for value in array.to_pylist())

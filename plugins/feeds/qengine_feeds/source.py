@@ -164,7 +164,7 @@ class TableSource:
         if not table.several or table.rows > _SORTED_IN_MEMORY_ROWS:
             return False
         last = _EARLIEST
-        for rows in self._read(table.layout.bare, _BATCH_ROWS):
+        for rows in self._read(attrs.evolve(table.layout.bare, instrument=None), _BATCH_ROWS):
             if rows.ts[0] < last or np.any(rows.ts[1:] < rows.ts[:-1]):
                 return True
             last = int(rows.ts[-1])

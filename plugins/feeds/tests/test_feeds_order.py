@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qengine_feeds import FrameFeed, ParquetFeed, SyntheticFeed
 from qengine_feeds import source as source_module
-from qengine_feeds.merging import Run, cut, merge
+from qengine_feeds.merging import Run, cut, merge, sort_by_time
 
 from qengine_core.blocks import BLOCK_ROWS
 
@@ -84,6 +84,15 @@ def test_the_merge_equals_a_stable_sort_of_everything(data, count):
         for t, index, row in zip(run.ts, run.columns["source"], run.columns["row"], strict=True)
     ]
     assert merged == sorted(everything)
+
+
+@given(count=st.integers(1, 5), ts=st.lists(st.integers(0, 9), min_size=1, max_size=8), odd=st.booleans())
+def test_series_one_after_another_are_sorted_as_numpy_would_whether_they_share_their_instants_or_not(count, ts, odd):
+    stamps = np.concatenate([np.sort(ts)] * count + [np.array([5])] * odd).astype(np.int64)
+    run = Run(stamps, np.zeros(len(stamps), np.int32), {"row": np.arange(len(stamps))})
+    done = sort_by_time(run)
+    assert done.columns["row"].tolist() == np.argsort(stamps, kind="stable").tolist()
+    assert done.ts.tolist() == np.sort(stamps).tolist()
 
 
 def test_the_merge_opens_a_source_only_when_time_has_come_that_far():
