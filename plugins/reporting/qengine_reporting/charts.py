@@ -119,7 +119,7 @@ def rolling_sharpe(ts: Ints, values: Floats, initial: float, per_year: float, ma
     spread = parts.std(axis=1, ddof=1)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(spread > 1e-12, parts.mean(axis=1) / spread * np.sqrt(per_year), np.nan)
-    day_ns = days[window - 1 :] * 86_400_000_000_000
+    day_ns = (days[window - 1 :] + 1) * 86_400_000_000_000
     trace = _line(day_ns, ratio, max_points, name="Sharpe", color="@accent", fmt=".2f")
     layout = {"xaxis": {"type": "date"}, "shapes": [_level(0.0)], "showlegend": False}
     return _chart("rolling-sharpe", [trace], layout, height=280, window=window)
@@ -195,13 +195,16 @@ def _markers(fills: pl.DataFrame, max_points: int, name: str, color: str, symbol
         "y": _numbers(shown["price"].to_numpy()),
         "customdata": _numbers(shown["quantity"].to_numpy()),
         "marker": {"symbol": symbol, "size": 10, "color": color, "line": {"width": 1, "color": "@surface"}},
-        "hovertemplate": f"{name} %{{customdata:,.6~g}} at %{{y:,.7~g}}<br>%{{x|%d %b %Y %H:%M}}<extra></extra>",
+        "hovertemplate": f"{name} %{{customdata:,.6~g}} at %{{y:,.7~g}}<br>%{{x}}<extra></extra>",
     }
 
 
 def _by_period(ts: Ints, values: Floats, initial: float, unit: str) -> tuple[Ints, Floats]:
-    """Calendar periods since 1970 with an equity, and their returns; after ruin there are none (NaN)."""
-    periods = ts.astype("datetime64[ns]").astype(f"datetime64[{unit}]").astype(np.int64)
+    """Calendar periods since 1970 with an equity, and their returns; after ruin there are none (NaN).
+
+    Midnight ends the period before, as it ends the day before in the metrics.
+    """
+    periods = (ts - 1).astype("datetime64[ns]").astype(f"datetime64[{unit}]").astype(np.int64)
     last = np.flatnonzero(np.append(periods[1:] != periods[:-1], True)) if len(periods) else periods
     return periods[last], daily_returns(values[last], initial)
 
@@ -250,7 +253,12 @@ def _chart(name: str, data: list[dict[str, Any]], layout: dict[str, Any], *, hei
 
 
 def _ms(ts: int) -> float:
-    """Whole milliseconds as an int, finer times as a float, so that the page holds no needless digits."""
+    """Whole milliseconds as an int, finer times as a float, so that the page holds no needless digits.
+
+    Midnight is drawn a millisecond earlier, so that the close of a day is read as of that day.
+    """
+    if ts % 86_400_000_000_000 == 0:
+        return ts // 1_000_000 - 1
     return ts // 1_000_000 if ts % 1_000_000 == 0 else ts / 1e6
 
 

@@ -1,7 +1,8 @@
 """Key figures of a run, from its equity curve, round trips and fills. It knows no run, file or chart.
 
 Figures of returns are computed by empyrical on daily returns: the equity's last value of each UTC day,
-the first measured against the initial equity. Drawdowns are measured on every row of the equity curve, so
+the first measured against the initial equity. A stamp of midnight is the close of the day before, so that
+daily bars stamped at the end of their day stay on it. Drawdowns are measured on every row of the equity curve, so
 that an intraday low counts. What cannot be computed is None, never NaN or infinite.
 """
 
@@ -33,7 +34,7 @@ __all__ = [
 Floats = npt.NDArray[np.float64]
 
 _DAY_NS = 86_400_000_000_000
-_BUSINESS_DAYS, _CALENDAR_DAYS = 252.0, 365.0
+_BUSINESS_DAYS, _SIX_DAY_WEEKS, _CALENDAR_DAYS = 252.0, 313.0, 365.0
 
 
 def compute_metrics(
@@ -93,7 +94,7 @@ def initial_equity(result: Result, equity: pl.DataFrame) -> float:
 
 def daily_equity(ts: npt.NDArray[np.int64], equity: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
     """The last value of each UTC day that has one: days since 1970, and the values."""
-    days = ts // _DAY_NS
+    days = (ts - 1) // _DAY_NS
     last = np.flatnonzero(np.append(days[1:] != days[:-1], True)) if len(days) else np.empty(0, np.int64)
     return days[last], equity[last]
 
@@ -108,8 +109,8 @@ def daily_returns(closes: Floats, initial: float) -> Floats:
 def periods_in_a_year(days: npt.NDArray[np.int64]) -> float:
     """How many values of this spacing make a year: 252 for business days, 365 where weekends occur.
 
-    Sparser data, by the median gap between its days: 52 for weekly, 12 for monthly, 4 for quarterly and 1
-    for yearly values.
+    Six days a week, as of currencies that open on Sunday evening, make 313. Sparser data, by the median gap
+    between their days: 52 for weekly, 12 for monthly, 4 for quarterly, 1 for yearly.
     """
     if len(days) < 2:
         return _BUSINESS_DAYS
@@ -117,8 +118,10 @@ def periods_in_a_year(days: npt.NDArray[np.int64]) -> float:
     for shortest_gap, per_year in ((300, 1.0), (80, 4.0), (25, 12.0), (5, 52.0)):
         if gap >= shortest_gap:
             return per_year
-    weekday = (days + 3) % 7  # 1 January 1970 was a Thursday; Monday is 0
-    return _CALENDAR_DAYS if (weekday >= 5).any() else _BUSINESS_DAYS
+    weekdays = set(((days + 3) % 7).tolist())  # 1 January 1970 was a Thursday; Monday is 0
+    if {5, 6} <= weekdays:
+        return _CALENDAR_DAYS
+    return _SIX_DAY_WEEKS if len(weekdays) == 6 else _BUSINESS_DAYS
 
 
 def drawdowns(equity: Floats, initial: float) -> Floats:

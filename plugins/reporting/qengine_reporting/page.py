@@ -152,7 +152,11 @@ def _charts(run: _Run, report: HtmlReport) -> list[dict[str, Any]]:
         charts.costs(fills, points, run.currency),
     ]
     run.priced = _priced(run, report, (int(ts[0]), int(ts[-1])))
-    return [chart for chart in made if chart is not None]
+    drawn = [chart for chart in made if chart is not None]
+    form = "%d %b %Y" if run.metrics["days"] == len(ts) else "%d %b %Y %H:%M"
+    for chart in (*drawn, *run.priced):
+        chart["layout"]["xaxis"]["hoverformat"] = form
+    return drawn
 
 
 def _priced(run: _Run, report: HtmlReport, span: tuple[int, int]) -> list[dict[str, Any]]:
@@ -252,8 +256,8 @@ def _trade(row: Mapping[str, Any]) -> dict[str, str]:
         "instrument": row["instrument"],
         "direction": row["direction"],
         "quantity": text.quantity(row["quantity"]),
-        "entry": f"{row['entry_ts']:%Y-%m-%d}",
-        "exit": f"{row['exit_ts']:%Y-%m-%d}",
+        "entry": text.moment(f"{row['entry_ts']:%Y-%m-%dT%H:%M:%S}")[:10],
+        "exit": text.moment(f"{row['exit_ts']:%Y-%m-%dT%H:%M:%S}")[:10],
         "entry_price": f"{row['entry_price']:,.7g}",
         "exit_price": f"{row['exit_price']:,.7g}",
         "held": text.duration(row["duration_ns"] / 86_400e9),

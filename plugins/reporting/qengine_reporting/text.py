@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from typing import Any
 
@@ -58,13 +59,13 @@ def duration(days: float | None) -> str:
 
 
 def moment(iso: str | None) -> str:
-    """An ISO 8601 moment without what is zero: ``2020-02-12 21:00``."""
+    """An ISO 8601 moment to the minute, ``2020-02-12 21:00``; midnight as the day that it ends."""
     if iso is None:
         return _NONE
-    text = iso.removesuffix("Z").replace("T", " ")
-    for tail in (":00", " 00:00"):
-        text = text.removesuffix(tail) if len(text) > 10 else text
-    return text
+    date, _, time = iso.removesuffix("Z").partition("T")
+    if time == "00:00:00":
+        return str(datetime.date.fromisoformat(date) - datetime.timedelta(days=1))
+    return f"{date} {time[:5]}"
 
 
 def _number(value: float, decimals: int, sign: bool) -> str:

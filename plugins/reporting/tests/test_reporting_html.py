@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from qengine_reporting import HtmlReport
+from qengine_reporting import HtmlReport, text
 from qengine_reporting.thinning import thinned
 
 from qengine_core.plugin import Instrument
@@ -187,6 +187,33 @@ def test_thinning_keeps_ends_and_extremes_within_its_limit(values, points):
         if np.isfinite(array).any():
             assert np.nanmax(array[keep]) == np.nanmax(array)
             assert np.nanmin(array[keep]) == np.nanmin(array)
+
+
+def test_daily_closes_stamped_at_midnight_are_read_as_of_their_day(tables, make_result, tmp_path):
+    def later(table):
+        hours = [pl.col(name).dt.offset_by("3h") for name in table.columns if name.endswith("ts")]
+        return table.with_columns(hours)
+
+    html = written(HtmlReport(), make_result({name: later(table) for name, table in tables.items()}), tmp_path)
+    first = figures_of(html)["charts"][0]["data"][0]["x"][0]
+    assert np.datetime64(first, "ms").astype(str) == "2015-01-02T23:59:59.999"
+    assert figures_of(html)["charts"][0]["layout"]["xaxis"]["hoverformat"] == "%d %b %Y"
+    last = tables["trades"]["exit_ts"][-1]
+    assert f"{last:%Y-%m-%d}</td>" in without_scripts(html)
+
+
+def test_figures_read_as_people_write_them():
+    assert text.duration(2.5) == "2.5 days"
+    assert text.duration(1) == "1 day"
+    assert text.duration(0.25) == "6 hours"
+    assert text.duration(90 / 1440) == "1.5 hours"
+    assert text.duration(30 / 86_400) == "30 seconds"
+    assert text.duration(None) == text.percent(None) == text.money(float("nan")) == text.moment(None) == "\N{EN DASH}"
+    assert text.money(-1234.5) == "\N{MINUS SIGN}1,234"
+    assert text.money(-0.001) == "0.00"
+    assert text.quantity(0.25) == "0.25"
+    assert text.moment("2020-02-12T21:00:00Z") == "2020-02-12 21:00"
+    assert text.moment("2020-03-01T00:00:00Z") == "2020-02-29"
 
 
 @pytest.fixture(scope="module")

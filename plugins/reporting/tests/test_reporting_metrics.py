@@ -172,6 +172,24 @@ def test_periods_of_a_year_follow_the_spacing(step, start, per_year):
     assert periods_in_a_year(np.arange(start, start + 40 * step, step)) == per_year
 
 
+def test_a_close_stamped_at_midnight_belongs_to_the_day_that_it_ends():
+    days = np.busday_offset("2024-01-01", np.arange(260), roll="forward").astype(np.int64)
+    ours = metrics([100.0 + i for i in range(260)], ((days + 1) * DAY).tolist())
+    assert ours["days"] == 260
+    assert ours["periods_per_year"] == 252.0
+    assert ours["best_day_date"] == "2024-01-02"
+
+
+def test_five_days_a_week_make_252_even_if_dates_are_stamped_at_their_beginning():
+    days = np.busday_offset("2024-01-01", np.arange(260), roll="forward").astype(np.int64)
+    assert metrics([100.0 + i for i in range(260)], (days * DAY).tolist())["periods_per_year"] == 252.0
+
+
+def test_six_days_a_week_make_313():
+    days = np.array([day for day in range(200) if (day + 3) % 7 != 5])
+    assert periods_in_a_year(days) == 313.0
+
+
 def test_business_days_make_252_and_one_value_too():
     days = np.busday_offset("2024-01-01", np.arange(30), roll="forward").astype(np.int64)
     assert periods_in_a_year(days) == 252.0
