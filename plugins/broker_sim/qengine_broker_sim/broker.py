@@ -140,9 +140,9 @@ class MatchingBroker(Participant):
         found = [order for at, book in books for order in book.orders[at]]
         if self._agenda.pending:
             sent = [event for event in self._agenda.pending if type(event) is Order]
-            leaving = {id(event.order) for event in self._agenda.pending if type(event) is CancelOrder}
+            leaving = {event.order.id for event in self._agenda.pending if type(event) is CancelOrder}
             found += [order for order in sent if order.is_open and code in (None, order.code)]
-            found = [order for order in found if id(order) not in leaving]
+            found = [order for order in found if order.id not in leaving]
         return sorted(found, key=lambda order: order.id)
 
     def _expand(self, order_type: OrderType) -> tuple[Leg, str]:
