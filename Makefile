@@ -9,7 +9,7 @@ PYTEST ?= --numprocesses=auto --cov --cov-report=term:skip-covered
 
 BIN := $(VENV)/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(sort $(wildcard plugins/*/pyproject.toml)))
-PACKAGES := qengine_core $(sort $(wildcard plugins/*/qengine_*))
+PACKAGES := qengine_core $(notdir $(sort $(wildcard plugins/*/qengine_*)))
 PROJECTS := pyproject.toml $(PLUGINS:%=%/pyproject.toml) constraints.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --constraint constraints.txt
 
@@ -28,7 +28,7 @@ test: $(VENV)/dev ; @$(MAKE) --no-print-directory --keep-going lint types tests
 lint: $(VENV)/dev ; $(BIN)/ruff check . && $(BIN)/ruff format --check .
 
 #: make types   mypy, strict, over the kernel and every plugin
-types: $(VENV)/dev ; $(BIN)/mypy $(PACKAGES)
+types: $(VENV)/dev ; $(BIN)/mypy $(PACKAGES:%=--package %)
 
 #: make tests   the tests alone; PYTEST="-k words" narrows them
 tests: $(VENV)/dev ; $(BIN)/python -m pytest $(PYTEST)
