@@ -1,0 +1,376 @@
+"""Whatever the market and whatever the orders: the laws of execution hold, and no mode of running changes a byte.
+
+Each world is a few rows of bars, prints and quotes, and a script of orders. It is run, and what the
+result's tables say is held against the rows themselves.
+"""
+
+from __future__ import annotations
+
+import collections
+import io
+
+import attrs
+import polars as pl
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from qengine_broker_sim import SimulatedBroker
+from qengine_costs import FixedBps, HalfSpread, NoCommission, NoSlippage, Percent, PerShare, PerTrade, VolumeShare
+from qengine_strategy import Strategy
+from qengine_strategy.testing import ListFeed
+
+from qengine_core.engine import Engine
+from qengine_core.manager import Plugins
+from qengine_core.plugin import Instrument
+
+PLUGINS = Plugins.discover()
+NAMES = ("A", "B", "C")
+TABLES = ("orders", "fills", "equity", "positions", "trades")
+TERMINAL = {"filled", "cancelled", "rejected", "expired"}
+TOLERANCE = 1e-6
+PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)  # explaining a failure takes minutes
+
+
+@attrs.frozen
+class World:
+    """A market, an account's rules and a script, as plain values that Hypothesis can shrink."""
+
+    instruments: tuple
+    streams: tuple  # (kind, rows, block_rows)
+    script: dict  # the callback's number -> what to do in it
+    every: int | None
+    timers: tuple
+    broker: SimulatedBroker
+    commission: object
+    slippage: object
+    cash: float
+
+    def run(self, wake="interest"):
+        feeds = [
+            ListFeed(rows=rows, kind=kind, block_rows=size, instruments=self.instruments)
+            for kind, rows, size in self.streams
+        ]
+        return Engine(
+            feed=feeds,
+            strategy=Scripted(script=self.script, every=self.every, timers=self.timers),
+            ledger={"use": "standard", "cash": self.cash, "tick_interval": 0.0},
+            broker=self.broker,
+            commission=self.commission,
+            slippage=self.slippage,
+            wake=wake,
+            plugins=PLUGINS,
+        ).run()
+
+
+class Scripted(Strategy):
+    """Does what the script says at each of its callbacks, whichever they are."""
+
+    script: dict
+    every: int | None = None
+    timers: tuple = ()
+
+    def on_start(self, ctx):
+        self.calls = 0
+        self.sent = []
+        ctx.subscribe("bar", every=self.every)
+        for delay in self.timers:
+            ctx.set_timer("t", at=ctx.now + delay)
+
+    def on_bar(self, ctx, bar):
+        self.act(ctx)
+
+    def on_timer(self, ctx, name):
+        self.act(ctx)
+
+    def on_fill(self, ctx, fill):
+        self.act(ctx)
+
+    def act(self, ctx):
+        for action, name, quantity, options, lifetime in self.script.get(self.calls, ()):
+            if lifetime is not None:
+                options = options | {"time_in_force": "gtd", "expires": ctx.now + lifetime}
+            if action == "cancel" and self.sent:
+                ctx.cancel(self.sent[int(quantity) % len(self.sent)])
+            elif action == "target" and ctx.portfolio.price(name) > 0:
+                ctx.order_target_percent(name, min(quantity / 50, 0.9))
+            elif action == "close":
+                ctx.close(name)
+            elif action in ("buy", "sell"):
+                self.sent.append(getattr(ctx, action)(name, quantity, **options))
+        self.calls += 1
+
+
+@st.composite
+def rows_of(draw, kind, names, length):
+    """Up to ``length`` timestamps, each with some of the instruments; prices near 20 so that limits matter."""
+    found, ts = [], 1_000
+    price = st.integers(30, 50).map(lambda n: n / 2)
+    size = st.sampled_from([0.0, 1.0, 7.0, 100.0, 1e6])
+    for _ in range(length):
+        ts += draw(st.integers(1, 3))
+        for name in names:
+            if draw(st.integers(0, 3)) == 0:
+                continue
+            if kind == "bar":
+                a, b, c, d = (draw(price) for _ in range(4))
+                values = {"open": a, "close": b, "high": max(a, b, c), "low": min(a, b, d), "volume": draw(size)}
+            elif kind == "trade":
+                values = {"price": draw(price), "size": draw(size)}
+            else:
+                bid = draw(price)
+                values = {"bid": bid, "ask": bid + draw(st.sampled_from([0.0, 0.5, 1.0]))}
+                values |= {"bid_size": draw(size), "ask_size": draw(size)}
+            found.append({"ts": ts, "instrument": name} | values)
+    return found
+
+
+@st.composite
+def actions(draw, names):
+    action = draw(st.sampled_from(["buy", "buy", "buy", "sell", "sell", "cancel", "close", "target"]))
+    quantity = draw(st.sampled_from([0.4, 1.0, 3.0, 10.0, 25.5, 300.0, 5000.0]))
+    options, lifetime = {}, None
+    if draw(st.booleans()):
+        options["limit"] = draw(st.integers(60, 100)) / 4 + draw(st.sampled_from([0.0, 0.1]))
+    tif = draw(st.sampled_from(["gtc", "gtc", "ioc", "fok", "gtd"]))
+    if tif == "gtd":
+        lifetime = draw(st.integers(0, 8))
+    else:
+        options["time_in_force"] = tif
+    return action, draw(st.sampled_from(names)), quantity, options, lifetime
+
+
+@st.composite
+def worlds(draw, **fixed):
+    names = NAMES[: draw(st.integers(1, 3))]
+    instruments = tuple(
+        Instrument(
+            name=name,
+            multiplier=draw(st.sampled_from([1.0, 1.0, 5.0])),
+            lot_size=draw(st.sampled_from([0.0, 1.0, 0.3])),
+            tick_size=draw(st.sampled_from([0.0, 0.5])),
+        )
+        for name in names
+    )
+    kinds = ["bar", *draw(st.sampled_from([(), (), ("trade",), ("quote",), ("bar",)]))]
+    streams = []
+    for kind in kinds:
+        rows = draw(rows_of(kind, names, draw(st.integers(3, 10))))
+        streams.append((kind, rows, draw(st.sampled_from([1, 4, 1000]))))
+    rules = {
+        "buying_power": draw(st.sampled_from(["cash", "cash", "off"])),
+        "short_selling": draw(st.booleans()),
+        "shortfall": draw(st.sampled_from(["reject", "reduce"])),
+        "participation_limit": draw(st.sampled_from([None, None, 0.1, 1.0])),
+        "fill_on_zero_volume": draw(st.booleans()),
+        "clip_to_range": draw(st.sampled_from([True, True, False])),
+    }
+    script = collections.defaultdict(list)
+    for call, action in draw(st.lists(st.tuples(st.integers(0, 9), actions(names)), min_size=3, max_size=14)):
+        script[call].append(action)
+    return World(
+        instruments=instruments,
+        streams=tuple(streams),
+        script=dict(script),
+        every=draw(st.sampled_from([None, None, 2, 3])),
+        timers=tuple(draw(st.lists(st.integers(1, 30), max_size=2))),
+        broker=SimulatedBroker(**rules | fixed),
+        commission=draw(
+            st.sampled_from(
+                [NoCommission(), PerShare(rate=0.01, minimum=1.0), Percent(bps=10.0, minimum=0.5), PerTrade(amount=2.0)]
+            )
+        ),
+        slippage=draw(st.sampled_from([NoSlippage(), FixedBps(bps=50.0), HalfSpread(bps=20.0), VolumeShare()])),
+        cash=draw(st.sampled_from([100.0, 1_000.0, 100_000.0])),
+    )
+
+
+def signed(frame):
+    return frame.with_columns(
+        signed=pl.when(pl.col("side") == "buy").then(pl.col("quantity")).otherwise(-pl.col("quantity"))
+    )
+
+
+def rows_behind(world):
+    """By instrument: the rows that may fill its orders, those of the finest kind of data there is of it."""
+    kinds = [kind for kind, _, _ in world.streams]  # every stream declares every instrument
+    finest = next(kind for kind in ("quote", "trade", "bar") if kind in kinds)
+    behind = collections.defaultdict(list)
+    for kind, rows, _ in world.streams:
+        for row in rows:
+            if kind == finest:
+                behind[row["instrument"], row["ts"]].append(row)
+    return finest, behind
+
+
+def ranges(kind, row, side):
+    if kind == "bar":
+        return row["low"], row["high"]
+    price = row["price"] if kind == "trade" else row["ask" if side == "buy" else "bid"]
+    return price, price
+
+
+def sizes(kind, row, side):
+    return row[{"bar": "volume", "trade": "size"}.get(kind, "ask_size" if side == "buy" else "bid_size")]
+
+
+@settings(phases=PHASES, max_examples=60, deadline=None)
+@given(worlds())
+def test_every_order_ends_in_exactly_one_terminal_state_with_a_reason_that_is_counted(world):
+    result = world.run()
+    orders = result.orders
+    assert set(orders["state"]) <= TERMINAL
+    assert orders["closed_ts"].null_count() == 0
+    unfilled = orders.filter(pl.col("state") != "filled")
+    assert (unfilled["reason"] != "").all()
+    assert (orders.filter(state="filled")["reason"] == "").all()
+    for state, counted in (
+        ("rejected", "rejections"),
+        ("cancelled", "cancellations"),
+        ("expired", "expirations"),
+    ):
+        reasons = orders.filter(state=state)["reason"].to_list()
+        assert result.counts[counted] == dict(sorted(collections.Counter(reasons).items()))
+
+
+@settings(phases=PHASES, max_examples=60, deadline=None)
+@given(worlds())
+def test_fills_add_up_to_orders_and_positions_and_never_exceed_what_was_ordered(world):
+    result = world.run()
+    fills, orders = signed(result.fills), result.orders
+    filled = dict(fills.group_by("order_id").agg(pl.col("quantity").sum()).iter_rows())
+    for order in orders.iter_rows(named=True):
+        assert filled.get(order["order_id"], 0.0) == pytest.approx(order["filled"], abs=TOLERANCE)
+        assert order["filled"] <= order["quantity"]
+        assert (order["state"] == "filled") == (order["filled"] == order["quantity"] > 0)
+    last = result.positions.group_by("instrument", maintain_order=True).last()
+    held = {row["instrument"]: row["quantity"] for row in last.iter_rows(named=True)}
+    change = dict(fills.group_by("instrument").agg(pl.col("signed").sum()).iter_rows())
+    assert held.keys() == change.keys()
+    for name, quantity in change.items():
+        assert held[name] == pytest.approx(quantity, abs=TOLERANCE)
+    commission = dict(fills.group_by("order_id").agg(pl.col("commission").sum()).iter_rows())
+    for order in orders.iter_rows(named=True):
+        assert commission.get(order["order_id"], 0.0) == pytest.approx(order["commission"], abs=TOLERANCE)
+
+
+@settings(phases=PHASES, max_examples=60, deadline=None)
+@given(worlds())
+def test_no_fill_is_older_than_its_order_or_off_its_market(world):
+    result = world.run()
+    kind, behind = rows_behind(world)
+    numbers = result.orders.with_columns(pl.col("submitted_ts").cast(pl.Int64))  # Python's datetimes round
+    orders = {row["order_id"]: row for row in numbers.iter_rows(named=True)}
+    for fill in result.fills.with_columns(ns=pl.col("ts").cast(pl.Int64)).iter_rows(named=True):
+        order = orders[fill["order_id"]]
+        assert fill["ns"] > order["submitted_ts"]
+        assert order["accepted_ts"] is not None
+        rows = behind[fill["instrument"], fill["ns"]]
+        assert rows, "a fill needs a row of its instrument at its very time"
+        limit, buys = order["limit_price"], fill["side"] == "buy"
+        if limit is not None:
+            assert fill["price"] <= limit if buys else fill["price"] >= limit
+        low = min(ranges(kind, row, fill["side"])[0] for row in rows)
+        high = max(ranges(kind, row, fill["side"])[1] for row in rows)
+        if kind == "bar" and world.broker.clip_to_range:
+            assert low <= fill["price"] <= high
+        else:  # slippage may leave the row, but only to the account's disadvantage
+            assert fill["price"] >= low if buys else fill["price"] <= high
+        if kind != "quote" and not world.broker.fill_on_zero_volume:
+            assert any(sizes(kind, row, fill["side"]) > 0 for row in rows)
+
+
+@settings(phases=PHASES, max_examples=60, deadline=None)
+@given(worlds(participation_limit=0.1))
+def test_the_volume_cap_is_shared_by_all_orders_of_a_row(world):
+    result = world.run()
+    kind, behind = rows_behind(world)
+    taken = collections.Counter()
+    for fill in result.fills.with_columns(ns=pl.col("ts").cast(pl.Int64)).iter_rows(named=True):
+        taken[fill["instrument"], fill["ns"], fill["side"] if kind == "quote" else ""] += fill["quantity"]
+    streams = sum(stream == kind for stream, _, _ in world.streams)
+    for (name, ts, side), quantity in taken.items():
+        offered = sum(sizes(kind, row, side) for row in behind[name, ts])
+        assert streams <= 2
+        assert quantity <= 0.1 * offered + TOLERANCE
+
+
+@settings(phases=PHASES, max_examples=60, deadline=None)
+@given(worlds(buying_power="cash", short_selling=False))
+def test_without_shorts_purchases_never_overdraw_the_account_and_sales_never_the_position(world):
+    result = world.run()
+    cash, held = world.cash, collections.Counter()
+    for fill in result.fills.iter_rows(named=True):
+        buys = fill["side"] == "buy"
+        held[fill["instrument"]] += fill["quantity"] if buys else -fill["quantity"]
+        cash -= fill["price"] * fill["quantity"] * fill["multiplier"] * (1 if buys else -1) + fill["commission"]
+        assert held[fill["instrument"]] >= -TOLERANCE
+        if buys:
+            assert cash >= -TOLERANCE
+
+
+@settings(phases=PHASES, max_examples=60, deadline=None)
+@given(worlds(buying_power="cash", short_selling=True))
+def test_shorts_stay_fully_collateralised_by_every_fill_that_opens_one(world):
+    """After a fill that opens, cash covers the value of the shorts twice: their proceeds, and as much again."""
+    result = world.run()
+    cash, held, marks = world.cash, collections.Counter(), {}
+    multipliers = {instrument.name: instrument.multiplier for instrument in world.instruments}
+    for fill in result.fills.iter_rows(named=True):
+        name, step = fill["instrument"], fill["quantity"] if fill["side"] == "buy" else -fill["quantity"]
+        before = held[name]
+        held[name] += step
+        cash -= fill["price"] * step * fill["multiplier"] + fill["commission"]
+        marks[name] = fill["price"]
+        shorts_of_others = any(quantity < -TOLERANCE for other, quantity in held.items() if other != name)
+        if abs(held[name]) > abs(before) + TOLERANCE and held[name] < 0 and before <= 0 and not shorts_of_others:
+            collateral = -step * fill["price"] * multipliers[name]
+            assert cash - collateral >= collateral - TOLERANCE * world.cash
+
+
+@settings(phases=PHASES, max_examples=60, deadline=None)
+@given(worlds())
+def test_waking_only_for_what_matters_changes_no_byte(world):
+    lazy, naive = world.run(), world.run(wake="every-row")
+    for name in TABLES:
+        assert as_bytes(lazy[name]) == as_bytes(naive[name]), name
+    assert lazy.counts == naive.counts
+
+
+@settings(phases=PHASES, max_examples=25, deadline=None)
+@given(worlds())
+def test_two_runs_of_one_composition_are_identical(world):
+    once, again = world.run(), world.run()
+    for name in TABLES:
+        assert as_bytes(once[name]) == as_bytes(again[name]), name
+
+
+@settings(phases=PHASES, max_examples=60, deadline=None)
+@given(worlds(), st.sampled_from([1, 2, 5]))
+def test_block_borders_change_no_byte(world, size):
+    cut = attrs.evolve(world, streams=tuple((kind, rows, size) for kind, rows, _ in world.streams))
+    for name in TABLES:
+        assert as_bytes(world.run()[name]) == as_bytes(cut.run()[name]), name
+
+
+def as_bytes(frame):
+    buffer = io.BytesIO()
+    frame.write_ipc(buffer)
+    return buffer.getvalue()
+
+
+def test_the_worlds_are_not_empty():
+    """A guard on the guards: among a sample of worlds, things do happen."""
+    seen = collections.Counter()
+
+    @settings(phases=PHASES, max_examples=80, deadline=None, database=None, derandomize=True)
+    @given(worlds())
+    def look(world):
+        result = world.run()
+        seen.update(result.orders["state"].to_list())
+        seen.update(result.orders["reason"].to_list())
+        seen["partial"] += result.fills.height > result.orders.filter(pl.col("filled") > 0).height
+        seen["trades"] += result.trades.height
+
+    look()
+    wanted = [*TERMINAL, "partial", "trades", "insufficient-cash", "requested", "ioc-remainder", "good-till-date"]
+    assert all(seen[what] for what in wanted), seen
