@@ -127,7 +127,9 @@ class Plugins:
             choices = " or ".join(f"'{entry.plugin}/{short}'" for entry in found)
             raise PluginError(f"{kind} {name!r} is announced by more than one plugin: write {choices}.")
         names = [entry.spec.name for entry in known]
-        raise PluginError(f"There is no {kind} named {name!r} ({did_you_mean(short, names)}). {self._remedy(kind, name)}")
+        raise PluginError(
+            f"There is no {kind} named {name!r} ({did_you_mean(short, names)}). {self._remedy(kind, name)}"
+        )
 
     def call(self, hook: str, context: object, isolate: bool = False) -> list[str]:
         """Call a lifecycle hook on every plugin. With ``isolate``, return what failed instead of raising."""
@@ -169,15 +171,19 @@ class Plugins:
 
     def _remedy(self, kind: str, name: str) -> str:
         """What the user can do about a name that nobody announces."""
-        distribution = _normal(name.rpartition("/")[0]) or _HOMES.get(kind, "")
-        for info in self.infos:
-            if info.name == distribution and info.status != "loaded":
-                return f"Plugin {info.name} is installed but {info.status}: {info.failure or 'not on the allow list'}."
-            if info.name == distribution:
-                return f"'qengine plugins' shows what {distribution} {info.version} provides."
+        named = _normal(name.rpartition("/")[0])
+        home = named or _HOMES.get(kind, "")
         broken = "".join(f" Plugin {i.name} failed to load: {i.failure}." for i in self.infos if i.failure)
-        install = f"Install it: pip install {distribution}." if distribution else "Install the plugin that provides it."
-        return install + broken
+        for info in self.infos:
+            if info.name == home and info.failure:
+                return broken.strip()
+            if info.name == home and info.status == "blocked":
+                return f"Plugin {home} is installed but blocked: take it off the block list or onto the allow list."
+            if info.name == home and named:
+                return f"'qengine plugins' shows what {home} {info.version} provides."
+            if info.name == home:  # the usual plugin is here, so the name must come from another
+                return f"If another plugin provides it, install that: pip install NAME.{broken}"
+        return (f"Install it: pip install {home}." if home else "Install the plugin that provides it.") + broken
 
 
 class _Manager(pluggy.PluginManager):
@@ -191,7 +197,10 @@ class _Manager(pluggy.PluginManager):
             if name not in expected:
                 wanted = f"the hook takes {expected[0]!r}" if expected else "the hook takes none"
                 raise PluginError(f"{where}: there is no parameter {name!r}; {wanted}.")
-            if parameter.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD or parameter.default is not parameter.empty:
+            if (
+                parameter.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD
+                or parameter.default is not parameter.empty
+            ):
                 raise PluginError(f"{where}: the parameter {name!r} must be plain: no default, not keyword-only.")
         for name in expected:
             if name not in given:
@@ -246,5 +255,3 @@ def _installed() -> Iterable[tuple[str, str, str, Callable[[], object]]]:
             name = _normal(point.name)
             seen.setdefault(name, (name, distribution.version, point.value, point.load))
     return [seen[name] for name in sorted(seen)]
-
-

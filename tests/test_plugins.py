@@ -148,7 +148,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest_and_all_known():
     [
         "qtest-nowhere/thing",
         "qtest-broken/thing",
-        pytest.param("thing", marks=pytest.mark.xfail(reason="stops at the kind's usual home")),
+        "thing",
     ],
 )
 def test_a_broken_plugin_is_quoted_where_something_is_missed(site, name):

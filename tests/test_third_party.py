@@ -245,11 +245,7 @@ def test_a_third_party_plugin_is_used_by_a_run_file_that_names_it(environment, w
 # Of a file that requires nothing, only the names tell what is missing.
 NAMES = [
     pytest.param("acme-plugin/acme-stairs", "pip install acme-plugin"),
-    pytest.param(
-        "acme-stairs",
-        "[Ii]nstall",
-        marks=pytest.mark.xfail(reason="Plugins._remedy names no way out if the kind's usual home is installed"),
-    ),
+    pytest.param("acme-stairs", "[Ii]nstall"),
 ]
 
 
