@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from qengine_reporting import text
 from qengine_reporting.metrics import daily_equity, daily_returns, drawdowns
 from qengine_reporting.thinning import thinned
 
@@ -29,15 +30,16 @@ _FEWEST_ROLLING = 10
 def equity(ts: Ints, values: Floats, initial: float, max_points: int, currency: str) -> Chart:
     """Equity over its drawdown, on one time axis, with the deepest drawdown shaded."""
     below = drawdowns(values, initial)
-    curve = _line(ts, values, max_points, name="Equity", color="@accent", fmt=",.0f", unit=f" {currency}")
-    under = _line(ts, 100 * below, max_points, name="Drawdown", color="@loss", fmt=".2f", unit="%")
+    keep = _kept(max_points, values, below)
+    curve = _line(ts, values, keep, name="Equity", color="@accent", fmt=",.0f", unit=f" {currency}")
+    under = _line(ts, 100 * below, keep, name="Drawdown", color="@loss", fmt=".2f", unit="%")
     under |= {"yaxis": "y2", "fill": "tozeroy", "fillcolor": "@loss-soft"}
     layout = {
         "xaxis": {"type": "date", "anchor": "y2"},
         "yaxis": {"domain": [0.34, 1], "tickformat": "~s" if values.max() >= 1e5 else ",.6~g"},
         "yaxis2": {"domain": [0, 0.26], "ticksuffix": "%", "nticks": 4},
         "shapes": [_level(initial), *_deepest(ts, below)],
-        "hovermode": "x unified",
+        "hoversubplots": "axis",
         "showlegend": False,
         "annotations": [_caption("Underwater: below the highest equity so far", 0.27)],
     }
@@ -93,7 +95,7 @@ def yearly(ts: Ints, values: Floats, initial: float) -> Chart | None:
         "orientation": "h",
         "y": [str(year + 1970) for year in years.tolist()],
         "x": _numbers(100 * returns),
-        "text": [f"{100 * r:+.1f}%".replace("-", "\N{MINUS SIGN}") for r in returns],
+        "text": [f"{text.number(100 * r, 1, sign=True)}%" if np.isfinite(r) else "" for r in returns],
         "textposition": "auto",
         "cliponaxis": False,
         "marker": {"color": ["@gain" if r >= 0 else "@loss" for r in returns]},
@@ -120,7 +122,7 @@ def rolling_sharpe(ts: Ints, values: Floats, initial: float, per_year: float, ma
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(spread > 1e-12, parts.mean(axis=1) / spread * np.sqrt(per_year), np.nan)
     day_ns = (days[window - 1 :] + 1) * 86_400_000_000_000
-    trace = _line(day_ns, ratio, max_points, name="Sharpe", color="@accent", fmt=".2f")
+    trace = _line(day_ns, ratio, _kept(max_points, ratio), name="Sharpe", color="@accent", fmt=".2f")
     layout = {"xaxis": {"type": "date"}, "shapes": [_level(0.0)], "showlegend": False}
     return _chart("rolling-sharpe", [trace], layout, height=280, window=window)
 
@@ -130,9 +132,10 @@ def exposure(ts: Ints, frame: pl.DataFrame, max_points: int) -> Chart:
     worth = frame["equity"].to_numpy()
     worth = np.where(worth > 0, worth, np.nan)
     long, short = (100 * frame[name].to_numpy() / worth for name in ("long_value", "short_value"))
-    above = _line(ts, long, max_points, name="Long", color="@gain", fmt=".1f", unit="%")
-    under = _line(ts, -short, max_points, name="Short", color="@loss", fmt=".1f", unit="%")
-    gross = _line(ts, long + short, max_points, name="Gross", color="@muted", fmt=".1f", unit="%")
+    keep = _kept(max_points, long, short, long + short)
+    above = _line(ts, long, keep, name="Long", color="@gain", fmt=".1f", unit="%")
+    under = _line(ts, -short, keep, name="Short", color="@loss", fmt=".1f", unit="%")
+    gross = _line(ts, long + short, keep, name="Gross", color="@muted", fmt=".1f", unit="%")
     above |= {"fill": "tozeroy", "fillcolor": "@gain-soft"}
     under |= {"fill": "tozeroy", "fillcolor": "@loss-soft"}
     for trace in (above, under, gross):
@@ -147,12 +150,11 @@ def costs(fills: pl.DataFrame, max_points: int, currency: str) -> Chart | None:
     if fills.is_empty():
         return None
     ts = fills["ts"].to_physical().to_numpy()
+    commission, slippage = (np.cumsum(fills[column].to_numpy()) for column in ("commission", "slippage"))
+    keep = _kept(max_points, commission, slippage)
     traces = [
-        _line(ts, np.cumsum(fills[column].to_numpy()), max_points, name=name, color=color, fmt=",.2f", unit=unit)
-        for column, name, color, unit in (
-            ("commission", "Commission", "@accent", f" {currency}"),
-            ("slippage", "Slippage", "@amber", f" {currency}"),
-        )
+        _line(ts, values, keep, name=name, color=color, fmt=",.2f", unit=f" {currency}")
+        for values, name, color in ((commission, "Commission", "@accent"), (slippage, "Slippage", "@amber"))
     ]
     for trace in traces:
         trace["line"]["shape"] = "hv"
@@ -165,8 +167,11 @@ def trades_on_price(
 ) -> Chart:
     """One instrument's price with its executions. ``span`` is the run's first and last time, int64 ns."""
     ts = prices["ts"].to_physical().to_numpy()
-    line = _line(ts, prices["close"].to_numpy(), max_points, name="Price", color="@muted", fmt=",.7~g")
+    closes = prices["close"].to_numpy()
+    line = _line(ts, closes, _kept(max_points, closes), name="Price", color="@muted", fmt=",.7~g")
     line["line"]["width"] = 1.3
+    del line["hovertemplate"]
+    line["hoverinfo"] = "skip"  # or the price would hide the executions that lie on it
     markers = [
         _markers(fills.filter(pl.col("side") == side), max_points // 2, name, color, symbol)
         for side, name, color, symbol in (
@@ -209,10 +214,14 @@ def _by_period(ts: Ints, values: Floats, initial: float, unit: str) -> tuple[Int
     return periods[last], daily_returns(values[last], initial)
 
 
-def _line(
-    ts: Ints, values: Floats, max_points: int, *, name: str, color: str, fmt: str, unit: str = ""
-) -> dict[str, Any]:
-    keep = thinned(values, max_points)
+def _kept(max_points: int, *series: Floats) -> Ints:
+    """One choice of points for series that are read together: a pointer over one finds all of them."""
+    if len(series[0]) <= max_points:
+        return np.arange(len(series[0]))
+    return np.unique(np.concatenate([thinned(values, max_points // len(series)) for values in series]))
+
+
+def _line(ts: Ints, values: Floats, keep: Ints, *, name: str, color: str, fmt: str, unit: str = "") -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "lines",

@@ -267,7 +267,7 @@ DRAWN = """Array.from(document.querySelectorAll('.plot')).map(plot => {
 })"""
 
 
-@pytest.mark.parametrize("width", [1440, 820, 390])
+@pytest.mark.parametrize("width", [1440, 390])
 def test_a_browser_draws_every_chart_without_scrolling_sideways(visit, width):
     tab = visit(width)
     drawn = tab.evaluate(DRAWN)
@@ -303,3 +303,13 @@ def test_tabs_show_one_table_at_a_time(visit):
     tab.click("label[for=tab-2]")
     visible = tab.evaluate("Array.from(document.querySelectorAll('.tab')).map(t => t.offsetHeight > 0)")
     assert visible == [False, True, False]
+
+
+def test_a_pointer_over_the_equity_reads_its_drawdown_too(visit):
+    tab = visit(1440)
+    tab.locator("#chart-equity").scroll_into_view_if_needed()
+    box = tab.locator("#chart-equity").bounding_box()
+    tab.mouse.move(box["x"] + box["width"] / 2, box["y"] + 120)
+    until(tab, "document.querySelectorAll('#chart-equity .hoverlayer .legendtext').length == 2")
+    said = tab.evaluate("document.querySelector('#chart-equity .hoverlayer').textContent")
+    assert re.search(r"Equity [\d,]+ USD.*Drawdown .[\d.]+%", said)
