@@ -1,6 +1,6 @@
 """Key figures of a run, from its equity curve, round trips and fills. It knows no run, file or chart.
 
-Figures of returns are computed by empyrical on daily returns: the equity's last value of each UTC day,
+Figures of returns are computed on daily returns: the equity's last value of each UTC day,
 the first measured against the initial equity. A stamp of midnight is the close of the day before, so that
 daily bars stamped at the end of their day stay on it. Drawdowns are measured on every row of the equity curve, so
 that an intraday low counts. What cannot be computed is None, never NaN or infinite.
@@ -9,8 +9,7 @@ that an intraday low counts. What cannot be computed is None, never NaN or infin
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
