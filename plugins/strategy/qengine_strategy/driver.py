@@ -121,6 +121,8 @@ class StrategyDriver(Participant):
         kind = self._kinds[block.stream]
         if self._sessions:
             stop = self._watch_sessions(block, start, stop)
+            if self._pending:  # what was sent as the session opened arrives before any later row
+                stop = start + 1
         interest = self._interests.get(kind)
         if interest is None:
             return start + 1
@@ -182,6 +184,12 @@ class StrategyDriver(Participant):
             if pending:
                 return row + 1
         return stop
+
+    def end_segment(self, segment: Segment) -> None:
+        """History reaches back over blocks in which nothing was delivered, too."""
+        interest = self._interests.get(self._kinds[segment.block.stream])
+        if interest is not None and interest.slices:
+            self._dense[segment.block.stream].enter(segment.block)
 
     # Sessions, timers, start and stop ---------------------------------------------------------------
 
