@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 import attrs
 import numpy as np
-
-from benchmarks import data
-from qengine_core import Engine, Result
 from qengine_costs import Percent
 from qengine_feeds import FrameFeed
 from qengine_strategy import Bar, Context, Slice, Strategy, Trade
+
+from benchmarks import data
+from qengine_core import Engine, Result
 
 __all__ = ["WORKLOADS", "Workload"]
 

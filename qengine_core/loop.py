@@ -15,7 +15,6 @@ from qengine_core.agenda import Agenda
 from qengine_core.blocks import Segment, StreamInfo
 from qengine_core.clock import Position, SimulatedClock
 from qengine_core.participant import Participant
-from qengine_core.vocabulary import Phase
 
 __all__ = ["Loop"]
 

@@ -271,5 +271,3 @@ class RunnerSpec(ComponentSpec[Runner]):
 
 class CommandSpec(ComponentSpec[Command]):
     kind = "command"
-
-

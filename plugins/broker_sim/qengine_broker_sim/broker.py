@@ -232,10 +232,10 @@ class MatchingBroker(Participant):
         if start >= stop:
             return stop
         view = self._seen_view if block is self._seen_block else self._view(block)
-        if self._single and book.unconditional:
-            # What a market order waits for is nearly always the very next row; the oldest came first.
-            if block.ts.item(start) > book.orders[0][0].accepted_ts and view.trades_at(start):
-                return start
+        # What a market order waits for is nearly always the very next row; the oldest came first.
+        waits_for_any = self._single and book.unconditional
+        if waits_for_any and block.ts.item(start) > book.orders[0][0].accepted_ts and view.trades_at(start):
+            return start
         book.summarise()
         row = next_match_nb(
             block.ts,
@@ -369,7 +369,7 @@ class MatchingBroker(Participant):
             kind = self._kinds[block.stream]
             view = block.cache[MarketView] = MarketView(block, kind, self._settings.fill_on_zero_volume)
         self._seen_block, self._seen_view = block, view
-        return view  # type: ignore[no-any-return]
+        return view
 
     def _finest_books(self, run: Run) -> list[Book]:
         """The book of each instrument: that of the finest kind of data there is of it."""

@@ -80,7 +80,7 @@ class LedgerBook(Participant):
 
     def mark(self, code: int) -> float:
         self._advance()
-        return self._marks.item(code)
+        return float(self._marks[code])
 
     def marks(self) -> npt.NDArray[np.float64]:
         self._advance()

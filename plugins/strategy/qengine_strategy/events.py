@@ -73,7 +73,7 @@ class Event(Position):
                 known = did_you_mean(column, self._block.columns)
                 raise AttributeError(f"this stream has no column {column!r} ({known})")
             as_view = self._sparse and found.dtype.kind in "biuf"
-            boxed = self._block.cache[key] = memoryview(found.data) if as_view else found.tolist()
+            boxed = self._block.cache[key] = found.data if as_view else found.tolist()
         return boxed
 
 
