@@ -52,6 +52,7 @@ class LedgerBook(Participant):
         self._readable_marks.flags.writeable = False
         self._marked_block: Block | None = None
         self._marked_row = 0
+        self._rows = 0
         self._fills: list[Fill] = []
         self._fill_blocks: list[Block] = []  # where the clock stood at the fills since the last segment ended
         self._fill_rows: list[int] = []
@@ -112,6 +113,7 @@ class LedgerBook(Participant):
 
     def end_segment(self, segment: Segment) -> None:
         self._advance()
+        self._rows += segment.stop - segment.start
         self._curve.extend(segment, self._fills, self._fill_blocks, self._fill_rows)
         self._fill_blocks, self._fill_rows = [], []
 
@@ -125,7 +127,7 @@ class LedgerBook(Participant):
             "equity": self._curve.table,
             "positions": lambda: tables.positions(self._fills, names, self._multiplier),
             "trades": lambda: tables.trades(self._fills, names, self._multiplier),
-            "prices": lambda: tables.prices(run),
+            "prices": lambda: tables.prices(run, self._rows),
         }
 
     def counts(self) -> Mapping[str, Any]:

@@ -98,15 +98,14 @@ def trades(fills: Sequence[Fill], names: Sequence[str], multipliers: Sequence[fl
     )
 
 
-def prices(run: Run) -> pl.DataFrame:
+def prices(run: Run, rows: int) -> pl.DataFrame:
     """Prices for charts, ``ts, instrument, close``: a second pass over feeds, thinned to some 200,000 rows.
 
-    Empty where the feeds hold more rows than are worth reading again.
+    Empty where the ``rows`` seen are more than are worth reading again.
     """
     names = [instrument.name for instrument in run.instruments]
     parts: list[pl.DataFrame] = []
-    rows = sum(stream.rows or 0 for stream in run.streams)
-    if 0 < rows <= _READABLE_ROWS:
+    if rows <= _READABLE_ROWS:
         keep = max(1, -(-rows // _PRICE_ROWS))
         for index, feed in enumerate(run.components["feed"]):
             parts += [_prices_of(run, block, keep) for block in feed.open().blocks(index, run.codes)]
