@@ -145,7 +145,8 @@ def _of_returns(
     best, worst = int(returns.argmax()), int(returns.argmin())
     figures |= {"best_day": returns[best], "worst_day": returns[worst]}
     figures |= {"best_day_date": _date(days[best]), "worst_day_date": _date(days[worst])}
-    return figures | _ratios(returns, per_year, risk_free)
+    with np.errstate(all="ignore"):  # what overflows or divides by zero is not finite, and so becomes None
+        return figures | _ratios(returns, per_year, risk_free)
 
 
 def _ratios(returns: Floats, per_year: float, risk_free: float) -> dict[str, Any]:
@@ -164,9 +165,8 @@ def _ratios(returns: Floats, per_year: float, risk_free: float) -> dict[str, Any
         excess = returns - ((1.0 + risk_free) ** (1.0 / per_year) - 1.0)
         downside = np.sqrt(np.mean(np.minimum(excess, 0.0) ** 2))
         series = pl.Series(returns)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            figures["sharpe"] = excess.mean() / excess.std(ddof=1) * np.sqrt(per_year)
-            figures["sortino"] = excess.mean() / downside * np.sqrt(per_year)
+        figures["sharpe"] = excess.mean() / excess.std(ddof=1) * np.sqrt(per_year)
+        figures["sortino"] = excess.mean() / downside * np.sqrt(per_year)
         figures["skew"] = series.skew(bias=False)
         figures["kurtosis"] = series.kurtosis(bias=False)
     return figures
