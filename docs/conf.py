@@ -30,9 +30,9 @@ suppress_warnings = ["myst.strikethrough"]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_class_signature = "separated"
 autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
+smartquotes = False  # text in quotes is often a value to be copied
 
 
 def setup(app: Sphinx) -> None:
@@ -40,3 +40,11 @@ def setup(app: Sphinx) -> None:
     from generate import write_reference
 
     app.connect("config-inited", lambda *_: write_reference(HERE / "reference"))
+    app.connect("autodoc-process-signature", _only_made_by_users)
+
+
+def _only_made_by_users(
+    _app: object, what: str, name: str, _obj: object, _options: object, signature: str, returns: str
+) -> tuple[str, str]:
+    """Of classes, only Engine is made by users: how the others are made is noise."""
+    return ("", "") if what in ("class", "exception") and not name.endswith(".Engine") else (signature, returns)

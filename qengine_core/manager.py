@@ -134,7 +134,7 @@ class Plugins:
     def call(self, hook: str, context: object, isolate: bool = False) -> list[str]:
         """Call a lifecycle hook on every plugin. With ``isolate``, return what failed instead of raising."""
         failures = []
-        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+        for implementation in reversed(getattr(self._manager.hook, hook).get_hookimpls()):  # as pluggy calls them
             try:
                 implementation.function(context)
             except Exception as error:

@@ -23,8 +23,8 @@ T = TypeVar("T")
 
 
 def param(
-    default: Any = attrs.NOTHING,
     *,
+    default: Any = attrs.NOTHING,
     help: str,
     unit: str = "",
     ge: float | None = None,

@@ -36,7 +36,7 @@ class Percent:
     """
 
     rate: float = param(help="share of the notional", unit="fraction", ge=0)
-    cap: float | None = param(None, help="most that is charged")
+    cap: float | None = param(default=None, help="most that is charged")
 
 
 @component

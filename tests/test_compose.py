@@ -31,16 +31,16 @@ class FileFeed:
     """Reads files that nobody opens here."""
 
     path: str | Path = param(help="where")
-    more: tuple[Path, ...] = param((), help="where else")
+    more: tuple[Path, ...] = param(default=(), help="where else")
     named: Mapping[str, Path] = param(factory=dict, help="by name")
-    label: str = param("", help="not a path, whatever it looks like")
+    label: str = param(default="", help="not a path, whatever it looks like")
 
 
 @component
 class Part:
     """Stands in for the kinds that these tests only name."""
 
-    rate: float = param(0.0, help="rate", ge=0)
+    rate: float = param(default=0.0, help="rate", ge=0)
 
 
 def _announcements() -> SimpleNamespace:
@@ -127,7 +127,7 @@ def _write_strategy(path: Path, parameter: str = "speed") -> None:
         "from qengine_core.plugin import component, param\n"
         "@component\n"
         "class Mine:\n"
-        f"    {parameter}: int = param(1, help='x')\n"
+        f"    {parameter}: int = param(default=1, help='x')\n"
         "class Plain: pass\n"
     )
 

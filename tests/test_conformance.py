@@ -118,7 +118,7 @@ def ask(laws, law, **settings):
 class Fee:
     """A commission whose function each test replaces."""
 
-    rate: float = param(1.0, help="A rate.")
+    rate: float = param(default=1.0, help="A rate.")
 
     @property
     def rates(self):
@@ -217,11 +217,11 @@ def test_a_component_must_be_frozen_and_documented():
     class Loose:
         """Can be changed."""
 
-        rate: float = param(1.0, help="A rate.")
+        rate: float = param(default=1.0, help="A rate.")
 
     @component
     class Silent:
-        rate: float = param(1.0, help="")
+        rate: float = param(default=1.0, help="")
 
     with pytest.raises(AssertionError, match=r"Loose\.rate can be assigned"):
         ask(CommissionLaws, "is_a_frozen_attrs_class", model=Loose())
@@ -278,7 +278,7 @@ def test_the_kit_catches_a_discount_for_size():
 class Recipe:
     """An order type of the given legs."""
 
-    made_of: tuple = param((), help="The legs.")
+    made_of: tuple = param(default=(), help="The legs.")
 
     def legs(self):
         return self.made_of
@@ -306,8 +306,8 @@ def test_the_kit_catches_an_impossible_order_type(legs, law, sentence):
 class Ramp:
     """A feed of rising prices, with one fault if named."""
 
-    rows: int = param(50, help="How many rows.", ge=1)
-    fault: str = param("", help="What it does wrong.")
+    rows: int = param(default=50, help="How many rows.", ge=1)
+    fault: str = param(default="", help="What it does wrong.")
 
     def open(self):
         return RampSource(self.rows, self.fault)

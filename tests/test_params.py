@@ -24,27 +24,27 @@ class Colour(enum.Enum):
 @component
 class Tier:
     above: float = param(help="from which quantity", ge=0)
-    fee: float = param(1.0, help="charge")
+    fee: float = param(default=1.0, help="charge")
 
 
 @component
 class Everything:
-    names: tuple[str, ...] = param((), help="names")
-    mode: Literal["a", "b"] = param("a", help="mode")
-    either: str | int = param("x", help="text or number")
-    number: int = param(1, help="a whole number", unit="bars", ge=1)
-    ratio: float | None = param(None, help="a ratio", ge=0, lt=1)
-    flag: bool = param(False, help="a switch")
-    path: Path | None = param(None, help="a file")
-    tiers: tuple[Tier, ...] = param((), help="tiers")
-    pair: tuple[float, float] = param((0.0, 1.0), help="from, to")
+    names: tuple[str, ...] = param(default=(), help="names")
+    mode: Literal["a", "b"] = param(default="a", help="mode")
+    either: str | int = param(default="x", help="text or number")
+    number: int = param(default=1, help="a whole number", unit="bars", ge=1)
+    ratio: float | None = param(default=None, help="a ratio", ge=0, lt=1)
+    flag: bool = param(default=False, help="a switch")
+    path: Path | None = param(default=None, help="a file")
+    tiers: tuple[Tier, ...] = param(default=(), help="tiers")
+    pair: tuple[float, float] = param(default=(0.0, 1.0), help="from, to")
     weights: Mapping[str, float] = param(factory=dict, help="weights")
-    colour: Colour = param(Colour.RED, help="colour")
-    tier: Tier | None = param(None, help="one tier")
-    steps: Sequence[int] = param((), help="steps")
-    chosen: frozenset[str] = param(frozenset(), help="a set")
-    choice: str = param("x", help="one of two", one_of=("x", "y"))
-    anything: Any = param(None, help="whatever")
+    colour: Colour = param(default=Colour.RED, help="colour")
+    tier: Tier | None = param(default=None, help="one tier")
+    steps: Sequence[int] = param(default=(), help="steps")
+    chosen: frozenset[str] = param(default=frozenset(), help="a set")
+    choice: str = param(default="x", help="one of two", one_of=("x", "y"))
+    anything: Any = param(default=None, help="whatever")
 
 
 REFUSED = [
@@ -133,7 +133,7 @@ def test_values_arrive_as_the_annotated_types() -> None:
 def test_an_exact_type_wins_in_a_union() -> None:
     @component
     class Mixed:
-        value: float | int | str | None = param(None, help="x")
+        value: float | int | str | None = param(default=None, help="x")
 
     values = [structure(Mixed, {"value": value}, "x").value for value in (1, 1.5, "1", None)]
     assert [(value, type(value)) for value in values] == [(1, int), (1.5, float), ("1", str), (None, type(None))]

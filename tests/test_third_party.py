@@ -45,7 +45,7 @@ PLUGIN = '''
     class RoundFee:
         """A fee per order that grows with the number of hundreds in it."""
 
-        fee: float = param(7.0, help="Charge per started hundred.", unit="currency", ge=0)
+        fee: float = param(default=7.0, help="Charge per started hundred.", unit="currency", ge=0)
 
         @property
         def rates(self):
@@ -61,7 +61,7 @@ PLUGIN = '''
     class Stairs:
         """A feed of daily bars, each one higher than the last."""
 
-        rows: int = param(40, help="How many days.", ge=1)
+        rows: int = param(default=40, help="How many days.", ge=1)
 
         def open(self):
             from acme_plugin.rows import StairsSource

@@ -22,23 +22,24 @@ class SimulatedBroker:
     """
 
     buying_power: Literal["cash", "off"] = param(
-        "cash",
+        default="cash",
         help="'cash' refuses what the account cannot pay for (open orders reserve); 'off' checks nothing.",
     )
     short_selling: bool = param(
-        False, help="Whether positions may go short; shorts are then fully collateralised under 'cash'."
+        default=False, help="Whether positions may go short; shorts are then fully collateralised under 'cash'."
     )
     shortfall: Literal["reject", "reduce"] = param(
-        "reject", help="What a fill does that the cash does not cover: cancel the order, or fill what it covers."
+        default="reject",
+        help="What a fill does that the cash does not cover: cancel the order, or fill what it covers.",
     )
     participation_limit: float | None = param(
-        None,
+        default=None,
         help="Largest share of a row's volume that all orders of an instrument may take together.",
         gt=0,
         le=1,
     )
-    fill_on_zero_volume: bool = param(False, help="Whether a row without volume fills orders.")
-    clip_to_range: bool = param(True, help="Whether slippage is kept within the bar's high and low.")
+    fill_on_zero_volume: bool = param(default=False, help="Whether a row without volume fills orders.")
+    clip_to_range: bool = param(default=True, help="Whether slippage is kept within the bar's high and low.")
 
     def build(self, run: Run) -> Any:
         from qengine_broker_sim.broker import MatchingBroker

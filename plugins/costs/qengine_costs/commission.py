@@ -29,10 +29,15 @@ class PerShare:
     """
 
     rate: float = param(help="Charge per share or contract.", unit="currency per unit", ge=0)
-    minimum: float = param(0.0, help="Least charge per order.", unit="currency", ge=0)
-    maximum: float | None = param(None, help="Greatest charge per order; none: no such limit.", unit="currency", ge=0)
+    minimum: float = param(default=0.0, help="Least charge per order.", unit="currency", ge=0)
+    maximum: float | None = param(
+        default=None, help="Greatest charge per order; none: no such limit.", unit="currency", ge=0
+    )
     maximum_fraction: float | None = param(
-        None, help="Greatest charge as a fraction of the order's notional; none: no such limit.", unit="fraction", ge=0
+        default=None,
+        help="Greatest charge as a fraction of the order's notional; none: no such limit.",
+        unit="fraction",
+        ge=0,
     )
 
     @property
@@ -77,10 +82,14 @@ class Percent:
     (Zipline's PerDollar is ``rate`` alone; backtesting.py's ``commission=(fixed, rate)`` is the first two.)
     """
 
-    rate: float | None = param(None, help="Charge as a fraction of the notional; or give bps.", unit="fraction", ge=0)
-    bps: float | None = param(None, help="Charge in hundredths of a percent; or give rate.", unit="basis points", ge=0)
-    fixed: float = param(0.0, help="Charge per order, on top.", unit="currency", ge=0)
-    minimum: float = param(0.0, help="Least charge per order.", unit="currency", ge=0)
+    rate: float | None = param(
+        default=None, help="Charge as a fraction of the notional; or give bps.", unit="fraction", ge=0
+    )
+    bps: float | None = param(
+        default=None, help="Charge in hundredths of a percent; or give rate.", unit="basis points", ge=0
+    )
+    fixed: float = param(default=0.0, help="Charge per order, on top.", unit="currency", ge=0)
+    minimum: float = param(default=0.0, help="Least charge per order.", unit="currency", ge=0)
 
     def __attrs_post_init__(self) -> None:
         if (self.rate is None) == (self.bps is None):
@@ -118,7 +127,7 @@ class Tiered:
     tiers: tuple[tuple[float, float], ...] = param(
         help="Pairs of the quantity from which a rate applies, and the rate per unit.", unit="units, currency per unit"
     )
-    minimum: float = param(0.0, help="Least charge per order.", unit="currency", ge=0)
+    minimum: float = param(default=0.0, help="Least charge per order.", unit="currency", ge=0)
 
     def __attrs_post_init__(self) -> None:
         starts = [start for start, _ in self.tiers]

@@ -29,7 +29,7 @@ class VolumeShare:
     """
 
     price_impact: float = param(
-        0.1, help="Impact of taking a row's whole volume, as a fraction of the price.", unit="fraction", ge=0
+        default=0.1, help="Impact of taking a row's whole volume, as a fraction of the price.", unit="fraction", ge=0
     )
 
     @property

@@ -23,9 +23,9 @@ Detail = Mapping[str, str | float]
 class Adjust:
     """How bars are adjusted for splits and dividends: by an adjusted close or by a factor, from a column."""
 
-    close: str | None = param(None, help="column with the adjusted close; the factor is this over the close")
-    factor: str | None = param(None, help="column with the factor that prices are multiplied by")
-    volume: bool = param(False, help="also divide volume by the factor")
+    close: str | None = param(default=None, help="column with the adjusted close; the factor is this over the close")
+    factor: str | None = param(default=None, help="column with the factor that prices are multiplied by")
+    volume: bool = param(default=False, help="also divide volume by the factor")
 
     def __attrs_post_init__(self) -> None:
         if (self.close is None) == (self.factor is None):
@@ -36,34 +36,46 @@ class Adjust:
 class TableFeed:
     """What all feeds of tables have in common. Times in the data become int64 nanoseconds UTC."""
 
-    kind: Kind = param("bar", help="what a row is")
-    instruments: tuple[str, ...] | None = param(None, help="only these instruments; without it, all in the data")
-    instrument: str | None = param(None, help="name of the one instrument, when no column says it")
+    kind: Kind = param(default="bar", help="what a row is")
+    instruments: tuple[str, ...] | None = param(
+        default=None, help="only these instruments; without it, all in the data"
+    )
+    instrument: str | None = param(default=None, help="name of the one instrument, when no column says it")
     columns: Mapping[str, str] = param(
         factory=dict, help='the data\'s column for each of ours, where they differ: {ts = "date", open = "o"}'
     )
-    features: tuple[str, ...] | None = param(None, help="further columns to pass on; without it, all of them")
-    time_zone: str = param("UTC", help="time zone of stamps and dates that do not say theirs")
+    features: tuple[str, ...] | None = param(default=None, help="further columns to pass on; without it, all of them")
+    time_zone: str = param(default="UTC", help="time zone of stamps and dates that do not say theirs")
     stamp: Literal["close", "open", "date"] | None = param(
-        None, help="what a bar's stamp is: its close, its open (needs interval), or only its date; close by default"
+        default=None,
+        help="what a bar's stamp is: its close, its open (needs interval), or only its date; close by default",
     )
-    interval: str | None = param(None, help='length of a bar, to move open stamps to the close: "1m", "1h", "1d"')
+    interval: str | None = param(
+        default=None, help='length of a bar, to move open stamps to the close: "1m", "1h", "1d"'
+    )
     session_close: str | None = param(
-        None, help='local time at which a day\'s bar is known, "16:00"; without it, the end of that day'
+        default=None, help='local time at which a day\'s bar is known, "16:00"; without it, the end of that day'
     )
-    ts_unit: Literal["s", "ms", "us", "ns"] | None = param(None, help="unit of whole-number stamps; ns by default")
-    ts_format: str | None = param(None, help='format of stamps written as text, "%d/%m/%Y %H:%M"; ISO by default')
-    start: str | None = param(None, help="first instant to deliver, ISO text, UTC")
-    end: str | None = param(None, help="first instant not to deliver any more, ISO text, UTC")
-    adjust: Adjust | None = param(None, help="adjust bars by a column: {close = ...} or {factor = ...}")
+    ts_unit: Literal["s", "ms", "us", "ns"] | None = param(
+        default=None, help="unit of whole-number stamps; ns by default"
+    )
+    ts_format: str | None = param(
+        default=None, help='format of stamps written as text, "%d/%m/%Y %H:%M"; ISO by default'
+    )
+    start: str | None = param(default=None, help="first instant to deliver, ISO text, UTC")
+    end: str | None = param(default=None, help="first instant not to deliver any more, ISO text, UTC")
+    adjust: Adjust | None = param(default=None, help="adjust bars by a column: {close = ...} or {factor = ...}")
     sort: bool | None = param(
-        None, help="sort by time in memory; by default only where the data needs it and has 5 million rows or fewer"
+        default=None,
+        help="sort by time in memory; by default only where the data needs it and has 5 million rows or fewer",
     )
-    validate: Literal["raise", "warn", "off"] = param("raise", help="what to do about rows that cannot be right")
-    currency: str = param("USD", help="currency of the instruments")
-    multiplier: float = param(1.0, help="money per point of price and unit of quantity", gt=0)
-    tick_size: float = param(0.0, help="smallest step of the price; 0 for none", ge=0)
-    lot_size: float = param(0.0, help="smallest step of the quantity; 0 for none", ge=0)
+    validate: Literal["raise", "warn", "off"] = param(
+        default="raise", help="what to do about rows that cannot be right"
+    )
+    currency: str = param(default="USD", help="currency of the instruments")
+    multiplier: float = param(default=1.0, help="money per point of price and unit of quantity", gt=0)
+    tick_size: float = param(default=0.0, help="smallest step of the price; 0 for none", ge=0)
+    lot_size: float = param(default=0.0, help="smallest step of the quantity; 0 for none", ge=0)
     details: Mapping[str, Detail] = param(
         factory=dict, help="currency, multiplier, tick_size or lot_size of single instruments, by name"
     )
@@ -88,8 +100,10 @@ class CsvFeed(TableFeed):
     """CSV files with a header: one, or a glob; plain or gzipped. Streams; holds a bounded number of rows."""
 
     path: str | Path = param(help="file, glob, or folder")
-    delimiter: str = param(",", help="what separates the columns")
-    header: tuple[str, ...] | None = param(None, help="names of the columns, for a file whose first line is data")
+    delimiter: str = param(default=",", help="what separates the columns")
+    header: tuple[str, ...] | None = param(
+        default=None, help="names of the columns, for a file whose first line is data"
+    )
 
     def open(self) -> Source:
         """Look at the files. Raises DataError or ConfigError, one sentence long."""
@@ -147,22 +161,22 @@ class SyntheticFeed:
     date makes a gap in shorter ones.
     """
 
-    kind: Literal["bar", "trade", "quote"] = param("bar", help="what a row is")
-    instruments: tuple[str, ...] = param(("SYN",), help="names of the instruments")
-    rows: int = param(1_000, help="rows per instrument", ge=1)
-    start: str = param("2020-01-01", help="when the first interval opens, ISO text, UTC")
-    interval: str = param("1d", help='time between rows: "1s", "1m", "1h", "1d"')
-    seed: int = param(0, help="of the random numbers", ge=0)
-    price: float = param(100.0, help="where each instrument starts", gt=0)
-    drift: float = param(0.05, help="expected log return", unit="per year")
-    volatility: float = param(0.2, help="standard deviation of the log return", unit="per root year", ge=0)
-    gap: float = param(0.005, help="standard deviation of the log gap from one date to the next", ge=0)
-    volume: float = param(10_000.0, help="mean volume of a bar, mean size of a trade or quote", gt=0)
-    spread: float = param(0.0002, help="bid-ask spread of quotes, relative to the price", ge=0)
-    currency: str = param("USD", help="currency of the instruments")
-    multiplier: float = param(1.0, help="money per point of price and unit of quantity", gt=0)
-    tick_size: float = param(0.0, help="smallest step of the price; prices are rounded to it; 0 for none", ge=0)
-    lot_size: float = param(0.0, help="smallest step of the quantity; 0 for none", ge=0)
+    kind: Literal["bar", "trade", "quote"] = param(default="bar", help="what a row is")
+    instruments: tuple[str, ...] = param(default=("SYN",), help="names of the instruments")
+    rows: int = param(default=1_000, help="rows per instrument", ge=1)
+    start: str = param(default="2020-01-01", help="when the first interval opens, ISO text, UTC")
+    interval: str = param(default="1d", help='time between rows: "1s", "1m", "1h", "1d"')
+    seed: int = param(default=0, help="of the random numbers", ge=0)
+    price: float = param(default=100.0, help="where each instrument starts", gt=0)
+    drift: float = param(default=0.05, help="expected log return", unit="per year")
+    volatility: float = param(default=0.2, help="standard deviation of the log return", unit="per root year", ge=0)
+    gap: float = param(default=0.005, help="standard deviation of the log gap from one date to the next", ge=0)
+    volume: float = param(default=10_000.0, help="mean volume of a bar, mean size of a trade or quote", gt=0)
+    spread: float = param(default=0.0002, help="bid-ask spread of quotes, relative to the price", ge=0)
+    currency: str = param(default="USD", help="currency of the instruments")
+    multiplier: float = param(default=1.0, help="money per point of price and unit of quantity", gt=0)
+    tick_size: float = param(default=0.0, help="smallest step of the price; prices are rounded to it; 0 for none", ge=0)
+    lot_size: float = param(default=0.0, help="smallest step of the quantity; 0 for none", ge=0)
 
     def open(self) -> Source:
         """Check the parameters. Raises ConfigError."""

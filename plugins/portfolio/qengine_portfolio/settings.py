@@ -20,10 +20,10 @@ class StandardLedger:
     print or quote of every ``tick_interval`` seconds, and a last one at the end.
     """
 
-    cash: float = param(100_000.0, help="Cash at the start of the run.", unit="currency", ge=0)
-    currency: str = param("USD", help="The account's currency; every instrument must be quoted in it.")
+    cash: float = param(default=100_000.0, help="Cash at the start of the run.", unit="currency", ge=0)
+    currency: str = param(default="USD", help="The account's currency; every instrument must be quoted in it.")
     tick_interval: float = param(
-        60.0, help="How often the equity curve is sampled when there are no bars.", unit="seconds", ge=0
+        default=60.0, help="How often the equity curve is sampled when there are no bars.", unit="seconds", ge=0
     )
 
     def build(self, run: Run) -> Any:
