@@ -47,4 +47,4 @@ def _only_made_by_users(
     _app: object, what: str, name: str, _obj: object, _options: object, signature: str, returns: str
 ) -> tuple[str, str]:
     """Of classes, only Engine is made by users: how the others are made is noise."""
-    return ("", "") if what in ("class", "exception") and not name.endswith(".Engine") else (signature, returns)
+    return ("", "") if what == "class" and not name.endswith(".Engine") else (signature, returns)
