@@ -41,8 +41,8 @@ COLUMNS = ("open", "high", "low", "close", "volume")
 class Waves:
     """Prices that go up and down."""
 
-    rows: int = param(60, help="bars", ge=0)
-    per_block: int = param(10, help="bars in a block", ge=1)
+    rows: int = param(default=60, help="bars", ge=0)
+    per_block: int = param(default=10, help="bars in a block", ge=1)
 
     def open(self):
         return Source(self)
@@ -69,11 +69,11 @@ class Source:
 class Flip(Strategy):
     """Buys and sells in turns."""
 
-    quantity: float = param(10.0, help="units bought and sold", gt=0)
-    every: int = param(5, help="bars between two orders", ge=1)
-    talk: bool = param(False, help="print to stdout")
-    fail_at: int = param(-1, help="bar at which it raises")
-    wait_at: int = param(-1, help="bar at which it waits to be interrupted")
+    quantity: float = param(default=10.0, help="units bought and sold", gt=0)
+    every: int = param(default=5, help="bars between two orders", ge=1)
+    talk: bool = param(default=False, help="print to stdout")
+    fail_at: int = param(default=-1, help="bar at which it raises")
+    wait_at: int = param(default=-1, help="bar at which it waits to be interrupted")
 
     def on_start(self, ctx):
         self.bars = 0
