@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qengine_broker_sim import SimulatedBroker
 from qengine_strategy import Strategy
-from qengine_strategy.testing import bars, drive
+from qengine_strategy.testing import ListFeed, bars, drive
 
 from qengine_core.engine import Engine
 from qengine_core.plugin import ConfigError, Instrument, RunError
@@ -322,7 +322,7 @@ def test_impossible_timers_are_refused():
         rings(lambda self, ctx: ctx.set_timer("t", every=dt.timedelta(0)))
     with pytest.raises(ConfigError, match="has no time zone"):
         rings(lambda self, ctx: ctx.set_timer("t", at=dt.datetime(2020, 1, 2)))  # noqa: DTZ001
-    with pytest.raises(RunError, match="schedule it at or after ctx.now"):
+    with pytest.raises(RunError, match=r"schedule it at or after ctx\.now"):
         rings(lambda self, ctx: ctx.set_timer("t", at=5))
 
 
@@ -356,10 +356,19 @@ def test_a_mistake_in_an_order_is_one_sentence(do, sentence):
     assert caught.value.__notes__ == ["Strategy Script, on_bar of X"]
 
 
-@pytest.mark.parametrize(
-    "method", ["on_start", "on_bar", "on_fill", "on_order", "on_timer", "on_session_open", "on_stop"]
-)
-def test_what_a_strategy_raises_names_strategy_callback_and_time_and_keeps_its_cause(method):
+RAISING = {
+    "on_start": "2019-12-31T23:59:59",
+    "on_bar": "2020-01-01T00:00:00",
+    "on_order": "2020-01-01T00:00:00",
+    "on_session_open": "2020-01-01T00:00:00",
+    "on_timer": "2020-01-01T01:00:00",
+    "on_fill": "2020-01-02T00:00:00",
+    "on_stop": "2020-01-03T00:00:00",
+}
+
+
+@pytest.mark.parametrize(("method", "time"), RAISING.items())
+def test_what_a_strategy_raises_names_strategy_callback_and_time_and_keeps_its_cause(method, time):
     class Broken(Strategy):
         def on_start(self, ctx):
             ctx.set_timer("t", at=FIRST + HOURS[1])
@@ -371,15 +380,11 @@ def test_what_a_strategy_raises_names_strategy_callback_and_time_and_keeps_its_c
         raise ZeroDivisionError("nothing to divide by")
 
     setattr(Broken, method, fail)
-    with pytest.raises(RunError, match=rf"^Strategy Broken, {method}.*raised ZeroDivisionError at ") as caught:
+    about = " of X" if method == "on_bar" else ""
+    sentence = rf"^Strategy Broken, {method}{about} raised ZeroDivisionError at {time}.*Z: nothing to divide by$"
+    with pytest.raises(RunError, match=sentence) as caught:
         drive(Broken(), bars([1, 2, 3]))
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
-    expected = {"on_bar": "of X raised .* at 2020-01-01T00:00:00", "on_fill": "2020-01-02T00:00:00"}
-    assert pytest.raises(RunError, match=expected.get(method, "nothing to divide by"))
-    assert "nothing to divide by" in str(caught.value)
-    if method in expected:
-        with pytest.raises(RunError, match=expected[method]):
-            drive(Broken(), bars([1, 2, 3]))
 
 
 # Copies and chance ---------------------------------------------------------------------------------------
@@ -397,7 +402,6 @@ def test_every_run_works_on_a_copy_of_its_own():
     first, again = (drive(given_, bars([10] * 4)) for _ in range(2))
     assert first.orders.equals(again.orders)
     assert given_.sizes == [0]
-    assert not hasattr(given_, "seen")
 
 
 def test_a_strategy_may_have_a_constructor_of_its_own():
@@ -436,8 +440,6 @@ def test_two_strategies_share_one_account():
         def on_bar(self, ctx, bar):
             if not ctx.portfolio.positions:
                 ctx.buy("X", self.size)
-
-    from qengine_strategy.testing import ListFeed
 
     result = Engine(feed=ListFeed(rows=bars([10, 10, 10])), strategy=[Buyer(size=1), Buyer(size=2)]).run()
     assert held(result) == {"X": 3.0}
