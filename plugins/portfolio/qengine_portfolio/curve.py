@@ -96,7 +96,8 @@ def equity_nb(  # type: ignore[no-untyped-def]
         now = ts[row]
         if now < next_ts[0] or (row + 1 < stop and ts[row + 1] == now):
             continue
-        next_ts[0] = now + 1 if interval == 0 else (now // interval + 1) * interval
+        # Another stream may still have rows of this instant: without a grid, its sample replaces this one.
+        next_ts[0] = now if interval == 0 else (now // interval + 1) * interval
         longs = 0.0
         shorts = 0.0
         for index in range(held_count[0]):
