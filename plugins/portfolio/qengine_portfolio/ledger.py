@@ -6,6 +6,7 @@ are read, and the equity curve of a segment is computed in one compiled pass whe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,8 @@ class LedgerBook(Participant):
         self._cash -= fill.side * fill.quantity * fill.price * multiplier + fill.commission
         self.positions[code].apply(fill, multiplier)
         self._held = None
+        if math.isnan(self._marks[code]):  # filled before its first close is seen: the fill is what is known
+            self._marks[code] = fill.price
         clock = self._clock
         self._fills.append(fill)
         self._fill_blocks.append(clock.block)

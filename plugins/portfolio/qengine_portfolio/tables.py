@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from qengine_core.plugin import BAR, QUOTE, TRADE, Fill
-from qengine_portfolio.position import ClosedTrade, Position
+from qengine_portfolio.position import ClosedTrade, Position, TracedPosition
 
 if TYPE_CHECKING:
     from qengine_core.run import Run
@@ -126,10 +126,10 @@ def _prices_of(run: Run, block: Any, keep: int) -> pl.DataFrame:
 
 def _replay(fills: Sequence[Fill], multipliers: Sequence[float]) -> Iterator[tuple[Fill, Position, ClosedTrade | None]]:
     """Book the fills once more: each with the position it left and the round trip it closed."""
-    positions = [Position() for _ in multipliers]
+    positions = [TracedPosition() for _ in multipliers]
     for fill in fills:
         position = positions[fill.code]
-        yield fill, position, position.apply(fill, multipliers[fill.code])
+        yield fill, position, position.trace(fill, multipliers[fill.code])
 
 
 def _stamp(name: str) -> pl.Expr:
