@@ -136,6 +136,18 @@ def test_the_manual_says_what_every_key_of_a_manifest_means() -> None:
     assert [key for key in keys if f"`{key}`" not in page] == []
 
 
+def test_every_rule_of_execution_that_is_built_names_a_test_that_exists() -> None:
+    page = (ROOT / "docs" / "execution-semantics.md").read_text(encoding="utf-8")
+    rules = [line for line in page.splitlines() if re.search(r"\| (built|policy|planned) \|", line)]
+    files = [*ROOT.glob("tests/test_*.py"), *ROOT.glob("plugins/*/tests/test_*.py")]
+    written = set(re.findall(r"def (test_\w+)", "".join(file.read_text(encoding="utf-8") for file in files)))
+    assert len(rules) > 30
+    for rule in rules:
+        named = set(re.findall(r"`(test_\w+)`", rule))
+        assert named or "| planned |" in rule, rule
+        assert named <= written, f"There is no {named - written}."
+
+
 def test_every_plugin_is_in_the_readme() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     names = [
