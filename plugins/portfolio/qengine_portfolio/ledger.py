@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["LedgerBook"]
 
 
+_NEVER = int(np.iinfo(np.int64).max)
+
+
 class LedgerBook(Participant):
     """Positions, cash and P&L of one run."""
 
@@ -171,6 +174,7 @@ class _Curve:
         self._held = np.zeros(count + 1, dtype=np.int32)
         self._held_count = np.zeros(1, dtype=np.int64)
         self._next_ts = np.full(1, np.iinfo(np.int64).min)
+        self._last_ts = int(np.iinfo(np.int64).min)
         self._carried = 0  # fills that happened while segments without prices went by
         self._chunks: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]] = []
 
@@ -191,23 +195,41 @@ class _Curve:
         quantities = np.array([fill.side * fill.quantity for fill in recent], dtype=np.float64)
         values = np.array([fill.price for fill in recent], dtype=np.float64) * quantities * self._multipliers[codes]
         cash = -values - np.array([fill.commission for fill in recent], dtype=np.float64)
-        sampled = self._run.streams[block.stream].kind in self._kinds
-        size = self._samples(block, segment) if sampled else 0
-        if not sampled:  # its prices count, but its rows are not sampled
-            self._next_ts, kept = np.full(1, np.iinfo(np.int64).max), self._next_ts
+        start, stop = segment.start, segment.stop
+        if self._run.streams[block.stream].kind not in self._kinds:
+            # Its prices count, but its rows are sampled only where they belong to the last sample's instant.
+            same = int(np.searchsorted(block.ts, self._last_ts, side="right"))
+            start = min(max(same, start), stop)
+            cut = int(np.searchsorted(fill_rows, start))
+            if start > segment.start:
+                ahead = (fill_rows[:cut], codes[:cut], quantities[:cut], cash[:cut])
+                self._pass(block, prices, segment.start, start, ahead, np.full(1, self._last_ts))
+            rest = (fill_rows[cut:], codes[cut:], quantities[cut:], cash[cut:])
+            self._pass(block, prices, start, stop, rest, np.full(1, _NEVER))
+        else:
+            self._pass(block, prices, start, stop, (fill_rows, codes, quantities, cash), self._next_ts)
+
+    def _pass(
+        self,
+        block: Block,
+        prices: npt.NDArray[np.float64],
+        start: int,
+        stop: int,
+        fills: tuple[npt.NDArray[Any], ...],
+        next_ts: npt.NDArray[np.int64],
+    ) -> None:
+        """One compiled pass over rows; samples begin at ``next_ts[0]``, which moves along."""
+        size = self._samples(block, start, stop)
         out_ts, out = np.empty(size, np.int64), np.empty((size, 4))
-        written = equity_nb(
+        written = equity_nb(  # type: ignore[call-arg]
             block.ts,
             block.instrument,
             prices,
-            segment.start,
-            segment.stop,
+            start,
+            stop,
             self._interval,
-            self._next_ts,
-            fill_rows,
-            codes,
-            quantities,
-            cash,
+            next_ts,
+            *fills,
             self._quantities,
             self._marks,
             self._multipliers,
@@ -217,16 +239,16 @@ class _Curve:
             out_ts,
             out,
         )
-        if not sampled:
-            self._next_ts = kept
-        self._chunks.append((out_ts[:written].copy(), out[:written].copy()))
+        if written:
+            self._last_ts = int(out_ts[written - 1])
+            self._chunks.append((out_ts[:written].copy(), out[:written].copy()))
 
-    def _samples(self, block: Block, segment: Segment) -> int:
-        """An upper bound for the number of samples in a segment."""
-        if self._interval == 0:
-            return segment.stop - segment.start
-        span = int(block.ts[segment.stop - 1]) - int(block.ts[segment.start])
-        return min(segment.stop - segment.start, span // self._interval + 2)
+    def _samples(self, block: Block, start: int, stop: int) -> int:
+        """An upper bound for the number of samples in a stretch of rows."""
+        if self._interval == 0 or start == stop:
+            return stop - start
+        span = int(block.ts[stop - 1]) - int(block.ts[start])
+        return min(stop - start, span // self._interval + 2)
 
     def finish(self) -> None:
         """Add the very last state, which the sampling may have missed; the table keeps one row an instant."""
