@@ -222,6 +222,7 @@ class Layout:
                     f"{self.part.label}, row {first + row + 1}, column {name}: {given[row]:g} makes no factor to "
                     "adjust by; it must be a number above 0."
                 )
+            factor = np.where(close > 0, factor, 1.0)  # so that the other prices are not blamed for it
             # All four are multiplied, the close too: rounding is monotone, so the close stays between low and high.
             for column in ("open", "high", "low", "close"):
                 columns[column] = columns[column] * factor
