@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -93,3 +95,14 @@ def test_the_relative_strength_index_of_talipp_is_wilders_expression_in_polars()
     up, down = smoothed(change.clip(lower_bound=0)), smoothed((-change).clip(lower_bound=0))
     expected = np.concatenate([np.full(n, np.nan), (100 - 100 / (1 + up / down)).to_numpy()])
     np.testing.assert_allclose(incrementally(lambda: RSI(n)), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("plugin", ["strategy", "orders"])
+def test_the_examples_of_the_readme_run(plugin):
+    """All blocks of a README in one namespace, as a reader would run them; they assert what they claim."""
+    text = (Path(__file__).parents[2] / plugin / "README.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert sum("assert" in block for block in blocks) >= 1
+    namespace = {"__name__": "readme"}
+    for block in blocks:
+        exec(compile(block, f"{plugin}/README.md", "exec"), namespace)
