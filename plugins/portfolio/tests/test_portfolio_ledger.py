@@ -356,6 +356,21 @@ def test_the_curve_ends_with_what_happened_after_the_last_bar():
     assert result.equity["equity"].to_list() == [100_000.0, 100_000.0, 99_990.0]
 
 
+def test_a_tick_sample_includes_every_stream_of_its_instant():
+    class Holder(Strategy):
+        def on_start(self, ctx):
+            ctx.buy("X", 1)
+
+        def on_trade(self, ctx, trade):
+            pass
+
+    prints = [{"ts": ts * SECOND, "price": 10.0, "size": 1.0} for ts in (0, 100, 101)]
+    quotes = [{"ts": ts * SECOND, "bid": 19.0, "ask": 21.0} for ts in (0, 100)]
+    feeds = [ListFeed(rows=prints, kind="trade"), ListFeed(rows=quotes, kind="quote")]
+    result = Engine(feed=feeds, strategy=Holder()).run()
+    assert result.equity["long_value"].to_list() == [20.0, 20.0, 10.0]
+
+
 def test_equity_is_known_although_an_instrument_filled_before_its_first_close():
     """Y opens at a time at which X's row comes first: X's callback already holds Y."""
     seen = []
