@@ -28,6 +28,7 @@ NAMES = ("A", "B", "C")
 TABLES = ("orders", "fills", "equity", "positions", "trades")
 TERMINAL = {"filled", "cancelled", "rejected", "expired"}
 TOLERANCE = 1e-6
+DAY = 86_400_000_000_000
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)  # explaining a failure takes minutes
 
 
@@ -44,6 +45,7 @@ class World:
     commission: object
     slippage: object
     cash: float
+    lane: type
 
     def run(self, wake="interest"):
         feeds = [
@@ -52,7 +54,7 @@ class World:
         ]
         return Engine(
             feed=feeds,
-            strategy=Scripted(script=self.script, every=self.every, timers=self.timers),
+            strategy=self.lane(script=self.script, every=self.every, timers=self.timers),
             ledger={"use": "standard", "cash": self.cash, "tick_interval": 0.0},
             broker=self.broker,
             commission=self.commission,
@@ -63,7 +65,7 @@ class World:
 
 
 class Scripted(Strategy):
-    """Does what the script says at each of its callbacks, whichever they are."""
+    """Does what the script says at each of its callbacks, whichever they are. Subclasses choose the lane."""
 
     script: dict
     every: int | None = None
@@ -75,9 +77,6 @@ class Scripted(Strategy):
         ctx.subscribe("bar", every=self.every)
         for delay in self.timers:
             ctx.set_timer("t", at=ctx.now + delay)
-
-    def on_bar(self, ctx, bar):
-        self.act(ctx)
 
     def on_timer(self, ctx, name):
         self.act(ctx)
@@ -100,6 +99,34 @@ class Scripted(Strategy):
         self.calls += 1
 
 
+class OnBars(Scripted):
+    def on_bar(self, ctx, bar):
+        self.act(ctx)
+
+
+class OnSlices(Scripted):
+    def on_slice(self, ctx, bars):
+        self.act(ctx)
+
+
+class OnEverything(OnBars):
+    def on_trade(self, ctx, trade):
+        self.act(ctx)
+
+    def on_quote(self, ctx, quote):
+        self.act(ctx)
+
+    def on_order(self, ctx, update):
+        if update.reason:
+            self.act(ctx)
+
+    def on_session_open(self, ctx, session):
+        self.act(ctx)
+
+
+LANES = (OnBars, OnBars, OnSlices, OnEverything)
+
+
 @st.composite
 def rows_of(draw, kind, names, length):
     """Up to ``length`` timestamps, each with some of the instruments; prices near 20 so that limits matter."""
@@ -107,7 +134,7 @@ def rows_of(draw, kind, names, length):
     price = st.integers(30, 50).map(lambda n: n / 2)
     size = st.sampled_from([0.0, 1.0, 7.0, 100.0, 1e6])
     for _ in range(length):
-        ts += draw(st.integers(1, 3))
+        ts += draw(st.sampled_from([1, 2, 3, 3, DAY]))
         for name in names:
             if draw(st.integers(0, 3)) == 0:
                 continue
@@ -181,6 +208,7 @@ def worlds(draw, **fixed):
         ),
         slippage=draw(st.sampled_from([NoSlippage(), FixedBps(bps=50.0), HalfSpread(bps=20.0), VolumeShare()])),
         cash=draw(st.sampled_from([100.0, 1_000.0, 100_000.0])),
+        lane=draw(st.sampled_from(LANES)),
     )
 
 
