@@ -81,9 +81,10 @@ def equity_nb(  # type: ignore[no-untyped-def]
     """Walk rows, apply each fill on the row it happened, and write the account at sampled instants.
 
     ``fill_quantities`` is signed, ``fill_cash`` the change of cash. ``quantities``, ``marks``, ``held``
-    (codes with a position, ``held_count[0]`` of them), ``cash[0]`` and ``next_ts[0]`` carry over to the
-    next call. Each sample sums the held positions afresh, so that no rounding error builds up. Columns of
-    ``out``: equity, cash, long value, short value. Returns the number of samples.
+    (codes with a position, ``held_count[0]`` of them), ``cash[0]`` and ``next_ts`` (when the next sample is
+    due, and when the last was taken) carry over to the next call. Each sample sums the held positions afresh,
+    so that no rounding error builds up. Columns of ``out``: equity, cash, long value, short value. Returns
+    the number of samples.
     """
     written = 0
     fill = 0
@@ -94,19 +95,18 @@ def equity_nb(  # type: ignore[no-untyped-def]
             fill += 1
         marks[codes[row]] = prices[row]
         now = ts[row]
-        if now < next_ts[0] or (row + 1 < stop and ts[row + 1] == now):
+        if (now < next_ts[0] and now != next_ts[1]) or (row + 1 < stop and ts[row + 1] == now):
             continue
-        # Another stream may still have rows of this instant: without a grid, its sample replaces this one.
-        next_ts[0] = now if interval == 0 else (now // interval + 1) * interval
+        if now >= next_ts[0]:
+            next_ts[0] = now + 1 if interval == 0 else (now // interval + 1) * interval
+        next_ts[1] = now  # another stream's rows of this instant replace this sample
         longs = 0.0
         shorts = 0.0
         for index in range(held_count[0]):
             code = held[index]
             value = quantities[code] * marks[code] * multipliers[code]
-            if value >= 0:
-                longs += value
-            else:
-                shorts -= value
+            longs += max(value, 0.0)
+            shorts -= min(value, 0.0)
         out_ts[written] = now
         out[written, 0] = cash[0] + longs - shorts
         out[written, 1] = cash[0]

@@ -173,8 +173,7 @@ class _Curve:
         self._multipliers = ledger._multipliers
         self._held = np.zeros(count + 1, dtype=np.int32)
         self._held_count = np.zeros(1, dtype=np.int64)
-        self._next_ts = np.full(1, np.iinfo(np.int64).min)
-        self._last_ts = int(np.iinfo(np.int64).min)
+        self._next_ts = np.full(2, np.iinfo(np.int64).min)  # when the next sample is due, when the last was taken
         self._carried = 0  # fills that happened while segments without prices went by
         self._chunks: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]] = []
 
@@ -195,41 +194,23 @@ class _Curve:
         quantities = np.array([fill.side * fill.quantity for fill in recent], dtype=np.float64)
         values = np.array([fill.price for fill in recent], dtype=np.float64) * quantities * self._multipliers[codes]
         cash = -values - np.array([fill.commission for fill in recent], dtype=np.float64)
-        start, stop = segment.start, segment.stop
+        due = self._next_ts[0]
         if self._run.streams[block.stream].kind not in self._kinds:
-            # Its prices count, but its rows are sampled only where they belong to the last sample's instant.
-            same = int(np.searchsorted(block.ts, self._last_ts, side="right"))
-            start = min(max(same, start), stop)
-            cut = int(np.searchsorted(fill_rows, start))
-            if start > segment.start:
-                ahead = (fill_rows[:cut], codes[:cut], quantities[:cut], cash[:cut])
-                self._pass(block, prices, segment.start, start, ahead, np.full(1, self._last_ts))
-            rest = (fill_rows[cut:], codes[cut:], quantities[cut:], cash[cut:])
-            self._pass(block, prices, start, stop, rest, np.full(1, _NEVER))
-        else:
-            self._pass(block, prices, start, stop, (fill_rows, codes, quantities, cash), self._next_ts)
-
-    def _pass(
-        self,
-        block: Block,
-        prices: npt.NDArray[np.float64],
-        start: int,
-        stop: int,
-        fills: tuple[npt.NDArray[Any], ...],
-        next_ts: npt.NDArray[np.int64],
-    ) -> None:
-        """One compiled pass over rows; samples begin at ``next_ts[0]``, which moves along."""
-        size = self._samples(block, start, stop)
+            self._next_ts[0] = _NEVER  # its prices count, but only rows of an instant already sampled are sampled
+        size = self._samples(block, segment.start, segment.stop)
         out_ts, out = np.empty(size, np.int64), np.empty((size, 4))
-        written = equity_nb(  # type: ignore[call-arg]
+        written = equity_nb(
             block.ts,
             block.instrument,
             prices,
-            start,
-            stop,
+            segment.start,
+            segment.stop,
             self._interval,
-            next_ts,
-            *fills,
+            self._next_ts,
+            fill_rows,
+            codes,
+            quantities,
+            cash,
             self._quantities,
             self._marks,
             self._multipliers,
@@ -239,8 +220,9 @@ class _Curve:
             out_ts,
             out,
         )
+        if self._next_ts[0] == _NEVER:
+            self._next_ts[0] = due
         if written:
-            self._last_ts = int(out_ts[written - 1])
             self._chunks.append((out_ts[:written].copy(), out[:written].copy()))
 
     def _samples(self, block: Block, start: int, stop: int) -> int:
@@ -248,7 +230,7 @@ class _Curve:
         if self._interval == 0 or start == stop:
             return stop - start
         span = int(block.ts[stop - 1]) - int(block.ts[start])
-        return min(stop - start, span // self._interval + 2)
+        return min(stop - start, span // self._interval + 3)
 
     def finish(self) -> None:
         """Add the very last state, which the sampling may have missed; the table keeps one row an instant."""
