@@ -100,18 +100,17 @@ def equity_nb(  # type: ignore[no-untyped-def]
         if now >= next_ts[0]:
             next_ts[0] = now + 1 if interval == 0 else (now // interval + 1) * interval
         next_ts[1] = now  # another stream's rows of this instant replace this sample
-        longs = 0.0
-        shorts = 0.0
+        longs = shorts = 0.0
         for index in range(held_count[0]):
             code = held[index]
             value = quantities[code] * marks[code] * multipliers[code]
-            longs += max(value, 0.0)
-            shorts -= min(value, 0.0)
+            if value >= 0:
+                longs += value
+            else:
+                shorts -= value
         out_ts[written] = now
-        out[written, 0] = cash[0] + longs - shorts
-        out[written, 1] = cash[0]
-        out[written, 2] = longs
-        out[written, 3] = shorts
+        out[written, 0], out[written, 1] = cash[0] + longs - shorts, cash[0]
+        out[written, 2], out[written, 3] = longs, shorts
         written += 1
     while fill < len(fill_rows):
         _apply_nb(fill_codes[fill], fill_quantities[fill], quantities, held, held_count)
