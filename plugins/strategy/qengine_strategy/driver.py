@@ -149,6 +149,8 @@ class StrategyDriver(Participant):
             rows: Any = range(start, stop)
         else:
             rows = wanted[bisect_left(wanted, start) : bisect_left(wanted, stop)]
+            if not rows:  # only a session began here; the clock must not follow a cursor that has not moved
+                return stop
         self._clock.stand_on(block, cursor)
         unshared = getrefcount(cursor)
         for cursor.row in rows:

@@ -249,6 +249,13 @@ def test_sessions_do_not_depend_on_what_is_subscribed_to_or_on_the_way_of_runnin
     assert len(opened) == len({row["ts"] // DAY for row in rows})
 
 
+def test_the_clock_stands_on_the_row_that_opens_a_session_even_if_that_row_is_not_subscribed():
+    rows = bars(range(10, 16), step=dt.timedelta(hours=12))
+    _, result = sessions_of(rows, {"every": 6})
+    assert [int(ts) for ts in result.orders["accepted_ts"].cast(int)] == [row["ts"] for row in rows[::2]]
+    assert result.orders["submitted_ts"].to_list() == result.orders["accepted_ts"].to_list()
+
+
 # Slices --------------------------------------------------------------------------------------------------
 
 
