@@ -28,7 +28,7 @@ def _apply_nb(code, quantity, quantities, held, held_count):  # type: ignore[no-
     """Change one position and keep the list of held codes ascending."""
     before = quantities[code]
     after = before + quantity
-    if abs(after) <= 1e-9 * abs(quantity):  # what is left of 0.1 + 0.2 - 0.3
+    if abs(after) <= 1e-12 * abs(quantity):  # what is left of 0.1 + 0.2 - 0.3
         after = 0.0
     quantities[code] = after
     count = held_count[0]

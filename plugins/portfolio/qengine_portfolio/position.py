@@ -49,7 +49,7 @@ class Position:
         closed = size if size < abs(held) else abs(held)
         gain = fill.price - self.average_price
         self.realised_pnl += (gain if held > 0 else -gain) * closed * multiplier
-        if abs(left) <= 1e-9 * size:  # what is left of 0.1 + 0.2 - 0.3
+        if abs(left) <= 1e-12 * size:  # what is left of 0.1 + 0.2 - 0.3
             self.quantity = self.average_price = 0.0
         else:
             self.quantity = left
