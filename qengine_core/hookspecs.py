@@ -127,7 +127,7 @@ class Specs:
 
     @hookspec
     def qengine_run_started(self, context: RunContext) -> None:
-        """The composition is complete and its feeds are open; nothing has run yet."""
+        """The composition is complete; no feed is open yet and nothing has run."""
 
     @hookspec
     def qengine_run_finished(self, context: RunFinished) -> None:
