@@ -223,7 +223,8 @@ class MatchingBroker(Participant):
 
     def next_row(self, segment: Segment, start: int, stop: int) -> int:
         block = segment.block
-        book = self._books[self._kinds[block.stream]]
+        view = self._seen_view if block is self._seen_block else self._view(block)
+        book = view.book
         if not book.resting:
             return stop
         if block is self._done_block and start < self._done_until:
@@ -232,7 +233,6 @@ class MatchingBroker(Participant):
             start = self._quiet_until
         if start >= stop:
             return stop
-        view = self._seen_view if block is self._seen_block else self._view(block)
         # What a market order waits for is nearly always the very next row; the oldest came first.
         waits_for_any = self._single and book.unconditional
         if waits_for_any and block.ts.item(start) > book.orders[0][0].accepted_ts and view.trades_at(start):
@@ -261,8 +261,8 @@ class MatchingBroker(Participant):
         now = ts.item(start)
         while end < len(ts) and ts.item(end) == now:
             end += 1
-        book = self._books[self._kinds[block.stream]]
         view = self._seen_view if block is self._seen_block else self._view(block)
+        book = view.book
         if end == start + 1:
             candidates = [(start, o) for o in book.orders[block.instrument.item(start)] if o.accepted_ts < now]
         else:
@@ -370,7 +370,8 @@ class MatchingBroker(Participant):
         view = block.cache.get(MarketView)
         if view is None:
             kind = self._kinds[block.stream]
-            view = block.cache[MarketView] = MarketView(block, kind, self._settings.fill_on_zero_volume)
+            view = MarketView(block, kind, self._books[kind], self._settings.fill_on_zero_volume)
+            block.cache[MarketView] = view
         self._seen_block, self._seen_view = block, view
         return view
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from qengine_broker_sim.book import Book
 from qengine_core.blocks import Block
 from qengine_core.plugin import BAR, QUOTE, SELL
 
@@ -23,10 +24,22 @@ class MarketView:
     the volume column if rows without volume are to be passed over, else empty.
     """
 
-    __slots__ = ("_ask_sizes", "_bid_sizes", "_kind", "buy_open", "highs", "lows", "positive", "sell_open", "spread")
+    __slots__ = (
+        "_ask_sizes",
+        "_bid_sizes",
+        "_kind",
+        "book",
+        "buy_open",
+        "highs",
+        "lows",
+        "positive",
+        "sell_open",
+        "spread",
+    )
 
-    def __init__(self, block: Block, kind: str, fill_on_zero_volume: bool) -> None:
+    def __init__(self, block: Block, kind: str, book: Book, fill_on_zero_volume: bool) -> None:
         columns = block.columns
+        self.book = book  # of the orders that this kind of data fills
         self._kind = kind
         self.spread: npt.NDArray[Any] | None = columns.get("spread")
         if kind == BAR:

@@ -56,6 +56,7 @@ class LedgerBook(Participant):
         self._readable_marks.flags.writeable = False
         self._marked_block: Block | None = None
         self._marked_row = 0
+        self._marked_prices: npt.NDArray[np.float64] | None = None
         self._rows = 0
         self._fills: list[Fill] = []
         self._fill_blocks: list[Block] = []  # where the clock stood at the fills since the last segment ended
@@ -141,20 +142,21 @@ class LedgerBook(Participant):
 
     def _advance(self) -> None:
         """Bring the marks up to the row the clock stands on."""
-        block, visible = self._clock.block, self._clock.position.row + 1
+        clock = self._clock
+        block, visible = clock.block, clock.position.row + 1
         if block is not self._marked_block:
             # Streams take turns, so a block may be left and come back to.
             if self._marked_block is not None:
                 self._marked_block.cache[self] = self._marked_row
             self._marked_block, self._marked_row = block, block.cache.get(self, 0)
-        start = self._marked_row
-        if visible <= start:
+            self._marked_prices = mark_prices(block, self._run) if len(block) else None
+        prices = self._marked_prices
+        if visible <= self._marked_row or prices is None:
             return
-        prices = mark_prices(block, self._run)
-        if prices is not None and len(self._marks) == 1:
+        if len(self._marks) == 1:
             self._marks[0] = prices[visible - 1]
-        elif prices is not None:
-            advance_marks_nb(block.instrument, prices, start, visible, self._marks)
+        else:
+            advance_marks_nb(block.instrument, prices, self._marked_row, visible, self._marks)
         self._marked_row = visible
 
 

@@ -55,7 +55,7 @@ class StrategyDriver(Participant):
         self._kinds = [stream.kind for stream in run.streams]
         self._dense = [Dense(len(self._names)) for _ in run.streams]
         self._interests = self._from_overrides()
-        self._cursors: dict[str, Event] = {}
+        self._lanes: dict[str, _Lane] = {}
         self._seen_block: Block | None = None
         self._seen_rows: Any = None
         self._sessions = self._overrides("on_session_open") or self._overrides("on_session_close")
@@ -139,12 +139,11 @@ class StrategyDriver(Participant):
 
     def _events(self, block: Block, kind: str, interest: Interest, start: int, stop: int) -> int:
         """Rows one by one: the hottest Python of the engine, so it does nothing it could leave out."""
-        method, event_class = _LANES[kind]
-        callback: Callable[[Context, Any], None] = getattr(self.strategy, method)
+        lane = self._lanes.get(kind)
+        if lane is None or lane.block is not block or lane.interest is not interest:
+            lane = self._lanes[kind] = _Lane(self.strategy, block, kind, interest, self._names)
+        wanted, cursor, callback = lane.wanted, lane.cursor, lane.callback
         ctx, pending = self._context, self._pending
-        wanted = interest.rows(block)
-        sparse = wanted is not None and len(wanted) * _SPARSE < len(block)
-        cursor = self._cursor(block, kind, event_class, sparse)
         if wanted is None:
             rows: Any = range(start, stop)
         else:
@@ -157,18 +156,11 @@ class StrategyDriver(Participant):
             callback(ctx, cursor)
             if getrefcount(cursor) != unshared:
                 # The strategy kept this event. It may: the next row gets a cursor of its own.
-                row = cursor.row
-                cursor = self._cursors[kind] = event_class(block, self._names, row, sparse)
+                cursor = lane.renew(cursor.row)
                 self._clock.stand_on(block, cursor)
             if pending:
                 return cursor.row + 1
         return stop
-
-    def _cursor(self, block: Block, kind: str, event_class: type[Event], sparse: bool) -> Event:
-        cursor = self._cursors.get(kind)
-        if cursor is None or cursor._block is not block:
-            cursor = self._cursors[kind] = event_class(block, self._names, -1, sparse)
-        return cursor
 
     def _slices(self, block: Block, interest: Interest, start: int, stop: int) -> int:
         """Timestamps one by one, each when its last row is at hand."""
@@ -240,3 +232,24 @@ class StrategyDriver(Participant):
 
 def _date(ts: int) -> dt.date:
     return to_datetime(ts).date()
+
+
+class _Lane:
+    """What delivering one kind of event from one block takes, found out once per block."""
+
+    __slots__ = ("_event_class", "_names", "_sparse", "block", "callback", "cursor", "interest", "wanted")
+
+    def __init__(self, strategy: Strategy, block: Block, kind: str, interest: Interest, names: tuple[str, ...]) -> None:
+        method, self._event_class = _LANES[kind]
+        self.callback: Callable[[Context, Any], None] = getattr(strategy, method)
+        self.block = block
+        self.interest = interest
+        self.wanted = interest.rows(block)
+        self._names = names
+        self._sparse = self.wanted is not None and len(self.wanted) * _SPARSE < len(block)
+        self.cursor = self.renew(-1)
+
+    def renew(self, row: int) -> Event:
+        """Put a fresh cursor in place of one that somebody else holds now."""
+        self.cursor = self._event_class(self.block, self._names, row, self._sparse)
+        return self.cursor
