@@ -18,10 +18,10 @@ from qengine_core.errors import ConfigError, QEngineError, did_you_mean
 from qengine_core.manager import Plugins, Registered
 from qengine_core.params import structure, unstructure
 
-__all__ = ["Composition", "compose"]
+__all__ = ["KINDS", "Composition", "compose"]
 
 # Kinds of a composition: how many each takes, and what stands in when nothing is said.
-_DEFAULTS: Mapping[str, str | None] = {
+KINDS: Mapping[str, str | None] = {
     "feed": None,
     "strategy": None,
     "ledger": "standard",
@@ -53,7 +53,7 @@ def compose(plugins: Plugins, given: Mapping[str, Any], base: Path) -> Compositi
     components: dict[str, tuple[Any, ...]] = {}
     config: dict[str, Any] = {}
     used: dict[str, str] = {}
-    for kind, default in _DEFAULTS.items():
+    for kind, default in KINDS.items():
         values = given.get(kind)
         if values is None:
             values = default if default else []
@@ -95,7 +95,7 @@ def _make(
         _note(used, known[0] if known else None)
         return value, {"use": use, **unstructure(value)}
     values = dict(value)
-    use = values.pop("use", _DEFAULTS[kind])
+    use = values.pop("use", KINDS[kind])
     if not isinstance(use, str) or not use:
         raise ConfigError(f'{where} needs use = "name", saying which {kind} to use.')
     if ":" in use:

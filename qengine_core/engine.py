@@ -14,7 +14,7 @@ import attrs
 from qengine_core.agenda import Agenda
 from qengine_core.blocks import Source, StreamInfo
 from qengine_core.clock import SimulatedClock
-from qengine_core.compose import Composition, compose
+from qengine_core.compose import KINDS, Composition, compose
 from qengine_core.errors import ConfigError, QEngineError, RunError, did_you_mean
 from qengine_core.hookspecs import RunContext, RunFailed, RunFinished
 from qengine_core.loop import Loop, Progress
@@ -127,14 +127,11 @@ class Engine:
         cls, config: Mapping[str, Any], *, plugins: Plugins | None = None, base: Path | str = "."
     ) -> Engine:
         """Compose from plain values, as a run file holds them. Raises ConfigError naming an unknown key."""
-        known = {*_KINDS, "seed", "wake"}
+        known = {*KINDS, "seed", "wake"}
         for key in config:
             if key not in known:
                 raise ConfigError(f"There is no setting {key!r} ({did_you_mean(key, known)}).")
-        for kind in ("feed", "strategy"):
-            if kind not in config:
-                raise ConfigError(f"[{kind}] is missing: say which {kind} to use.")
-        return cls(**config, plugins=plugins, base=base)
+        return cls(**{"feed": None, "strategy": None, **config}, plugins=plugins, base=base)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -192,9 +189,6 @@ class Engine:
             for name, table in participant.tables().items():
                 result.provide(name, table)
         return result
-
-
-_KINDS = ("feed", "strategy", "ledger", "broker", "commission", "slippage", "report", "runner")
 
 
 def _prepare(sources: Sequence[Source], composition: Composition, seed: int) -> tuple[Run, Timeline]:

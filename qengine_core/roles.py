@@ -145,10 +145,6 @@ class Ledger(Protocol):
         """The last known price of an instrument, NaN before its first row."""
         ...
 
-    def marks(self) -> Any:
-        """The last known price of every instrument by code: a read-only float64 array, valid until time moves."""
-        ...
-
     def short_value(self) -> float:
         """Market value of the short positions, as a positive number."""
         ...

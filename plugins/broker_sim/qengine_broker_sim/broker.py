@@ -377,11 +377,11 @@ class MatchingBroker(Participant):
 
     def _finest_books(self, run: Run) -> list[Book]:
         """The book of each instrument: that of the finest kind of data there is of it."""
-        kinds = [
-            {stream.kind for stream in run.streams if instrument in stream.instruments}
-            for instrument in run.instruments
-        ]
-        return [self._books[next((kind for kind in _FINEST_FIRST if kind in known), BAR)] for known in kinds]
+        named = {kind: set[str]() for kind in _FINEST_FIRST}
+        for stream in run.streams:
+            if stream.kind in named:
+                named[stream.kind].update(instrument.name for instrument in stream.instruments)
+        return [self._books[next((kind for kind in _FINEST_FIRST if name in named[kind]), BAR)] for name in self._names]
 
     # Start and end ----------------------------------------------------------------------------------------
 

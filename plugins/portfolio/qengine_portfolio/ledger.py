@@ -52,8 +52,6 @@ class LedgerBook(Participant):
         self.positions = [Position() for _ in range(count)]
         self._held: list[int] | None = []
         self._marks = np.full(count, np.nan)
-        self._readable_marks = self._marks.view()
-        self._readable_marks.flags.writeable = False
         self._marked_block: Block | None = None
         self._marked_row = 0
         self._marked_prices: npt.NDArray[np.float64] | None = None
@@ -88,10 +86,6 @@ class LedgerBook(Participant):
         self._advance()
         return float(self._marks[code])
 
-    def marks(self) -> npt.NDArray[np.float64]:
-        self._advance()
-        return self._readable_marks
-
     def short_value(self) -> float:
         self._advance()
         total = 0.0
@@ -106,8 +100,11 @@ class LedgerBook(Participant):
         code = fill.code
         multiplier = self._multiplier[code]
         self._cash -= fill.side * fill.quantity * fill.price * multiplier + fill.commission
-        self.positions[code].apply(fill, multiplier)
-        self._held = None
+        position = self.positions[code]
+        was_flat = position.quantity == 0.0
+        position.apply(fill, multiplier)
+        if was_flat != (position.quantity == 0.0):
+            self._held = None  # listing the held again takes a walk over every instrument
         if math.isnan(self._marks[code]):  # filled before its first close is seen: the fill is what is known
             self._marks[code] = fill.price
         clock = self._clock

@@ -192,9 +192,7 @@ class Context:
             raise ConfigError(f"An order for {quantity!r} {instrument} is impossible: the quantity must be >= 0.")
         if limit is not None:
             type = self._limit_type()(price=limit)
-        code = self._codes.get(instrument)
-        if code is None:
-            code = self._code(instrument)
+        code = _code(self._codes, instrument)
         if time_in_force == "gtc" and expires is None:
             return self._broker.submit(code, side, quantity, type, tag=tag)
         tif = _time_in_force(time_in_force, expires)
@@ -209,10 +207,7 @@ class Context:
         return self._limit
 
     def _code(self, instrument: str) -> int:
-        code = self._codes.get(instrument)
-        if code is None:
-            raise ConfigError(f"There is no instrument {instrument!r} ({did_you_mean(str(instrument), self._codes)}).")
-        return code
+        return _code(self._codes, instrument)
 
 
 class PortfolioView:
@@ -258,10 +253,14 @@ class PortfolioView:
         return quantity * self._ledger.mark(code) * self._run.instruments[code].multiplier if quantity else 0.0
 
     def _code(self, instrument: str) -> int:
-        code = self._run.codes.get(instrument)
-        if code is None:
-            raise ConfigError(f"There is no instrument {instrument!r} ({did_you_mean(instrument, self._run.codes)}).")
-        return code
+        return _code(self._run.codes, instrument)
+
+
+def _code(codes: Mapping[str, int], instrument: str) -> int:
+    code = codes.get(instrument)
+    if code is None:
+        raise ConfigError(f"There is no instrument {instrument!r} ({did_you_mean(str(instrument), codes)}).")
+    return code
 
 
 def _time_in_force(name: str, expires: object) -> TimeInForce:

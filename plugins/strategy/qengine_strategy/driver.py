@@ -56,8 +56,6 @@ class StrategyDriver(Participant):
         self._dense = [Dense(len(self._names)) for _ in run.streams]
         self._interests = self._from_overrides()
         self._lanes: dict[str, _Lane] = {}
-        self._seen_block: Block | None = None
-        self._seen_rows: Any = None
         self._sessions = self._overrides("on_session_open") or self._overrides("on_session_close")
         self._session: int | None = None
         self._started = False
