@@ -122,7 +122,8 @@ class LedgerBook(Participant):
         self._fill_blocks, self._fill_rows = [], []
 
     def on_stop(self) -> None:
-        self._curve.finish()
+        if self._rows:
+            self._curve.finish()
 
     def tables(self) -> Mapping[str, Any]:
         run = self._run
@@ -234,10 +235,9 @@ class _Curve:
     def finish(self) -> None:
         """Add the very last state, which the sampling may have missed; the table keeps one row an instant."""
         ledger, now = self._ledger, self._run.clock.now
-        if self._chunks:
-            equity, cash, short = ledger.equity, ledger.cash, ledger.short_value()
-            last = np.array([[equity, cash, equity - cash + short, short]])
-            self._chunks.append((np.array([now], dtype=np.int64), last))
+        equity, cash, short = ledger.equity, ledger.cash, ledger.short_value()
+        last = np.array([[equity, cash, equity - cash + short, short]])
+        self._chunks.append((np.array([now], dtype=np.int64), last))
 
     def table(self) -> Any:
         return tables.equity(self._chunks)

@@ -409,3 +409,16 @@ def test_tables_of_a_run_that_did_nothing_have_their_columns():
 def test_the_ledger_refuses_another_currency_in_one_sentence():
     with pytest.raises(ConfigError, match="X is quoted in EUR, but the ledger keeps USD only"):
         trade({}, bars([1.0]), instruments=[Instrument(name="X", currency="EUR")])
+
+
+def test_the_curve_has_its_last_row_even_where_a_feed_of_bars_has_none():
+    """Sampling goes by bars where a run has a stream of them; one that turns out empty leaves the end at least."""
+    quotes = [{"ts": 2 * SECOND, "bid": 19.0, "ask": 21.0}]
+    feeds = [ListFeed(rows=[], kind="bar"), ListFeed(rows=quotes, kind="quote")]
+
+    class Idle(Strategy):
+        def on_quote(self, ctx, quote):
+            pass
+
+    result = Engine(feed=feeds, strategy=Idle()).run()
+    assert result.equity["equity"].to_list() == [100_000.0]
