@@ -150,10 +150,11 @@ class MatchingBroker(Participant):
         legs = order_type.legs()
         name = self._type_names.get(type(order_type), type(order_type).__name__)
         leg = legs[0]
-        if len(legs) != 1 or leg.trigger == leg.trigger or leg.trail == leg.trail or leg.side != 1:
+        triggered = leg.trigger == leg.trigger or leg.trail == leg.trail
+        if len(legs) != 1 or triggered or leg.side != 1 or leg.ratio != 1:
             raise ConfigError(
                 f"Order type {name!r} needs triggers or several legs, which the simulated broker does not match yet: "
-                "use a type made of one market or limit leg."
+                "use a type made of one market or limit leg, of the order's own side and whole quantity."
             )
         return leg, name
 

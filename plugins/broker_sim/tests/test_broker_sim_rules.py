@@ -497,6 +497,19 @@ def test_an_order_type_of_triggers_is_refused_in_one_sentence():
         run(FLAT, {1: buy(1, type=Stop())})
 
 
+@component
+class Half:
+    """A type of one leg that takes half of what is asked for."""
+
+    def legs(self):
+        return (Leg(ratio=0.5),)
+
+
+def test_a_leg_of_part_of_the_quantity_is_refused_not_filled_whole():
+    with pytest.raises(ConfigError, match="whole quantity"):
+        run(FLAT, {1: buy(1, type=Half())})
+
+
 def test_an_order_type_may_be_given_as_an_object():
     result = run([bar(1, 10.0), bar(2, 8.0)], {1: buy(1, type=Limit(price=9.0))})
     assert only_order(result)["type"] == "limit"
