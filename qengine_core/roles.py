@@ -161,33 +161,64 @@ class CommissionModel(Protocol):
 
     It is called with the *order's total* filled quantity and average price, and the broker charges the
     difference to what the order has paid already, so minimums and fixed fees count once per order.
-    ``commission`` must be a static method in the subset that numba compiles, so that the same function
-    serves Python and compiled code; ``rates`` are its parameters as plain floats.
+    ``commission`` must be a static method in the subset that numba compiles with an explicit signature (all
+    scalars float64, ``rates`` a 1-D float64 array), so that the same function serves Python and compiled
+    code; ``rates`` are its parameters as plain floats.
+
+    A model that may pay the trader says so by a true attribute ``rebate``, one that charges buyers and
+    sellers differently by a true ``one_sided``; the conformance kit holds all others to charge and not to.
     """
 
     @property
     def rates(self) -> tuple[float, ...]: ...
 
     @staticmethod
-    def commission(quantity: float, price: float, multiplier: float, rates: Sequence[float]) -> float:
-        """Commission in the instrument's currency for ``quantity`` > 0 at ``price``."""
+    def commission(
+        side: float,
+        quantity: float,
+        price: float,
+        multiplier: float,
+        maker: float,
+        month_quantity: float,
+        month_notional: float,
+        rates: Sequence[float],
+    ) -> float:
+        """Commission in the instrument's currency for ``quantity`` > 0 at the average ``price``.
+
+        ``side`` is +1 for a buyer and -1 for a seller, ``maker`` the fraction of the quantity that added
+        liquidity (0 to 1). ``month_quantity`` (units) and ``month_notional`` (account currency) are what the
+        account traded in this calendar month (UTC) before this order.
+        """
         ...
 
 
 class SlippageModel(Protocol):
-    """The price concession of a fill: one pure scalar function, numba-compilable like a commission."""
+    """The price concession of a fill: one pure scalar function, numba-compilable like a commission.
+
+    A model that treats buyers and sellers differently says so by a true attribute ``one_sided``.
+    """
 
     @property
     def rates(self) -> tuple[float, ...]: ...
 
     @staticmethod
     def slippage(
-        quantity: float, price: float, volume: float, taken: float, spread: float, rates: Sequence[float]
+        side: float,
+        quantity: float,
+        price: float,
+        volume: float,
+        taken: float,
+        spread: float,
+        volatility: float,
+        tick: float,
+        rates: Sequence[float],
     ) -> float:
-        """Concession per unit (>= 0), in price units, for ``quantity`` > 0 at ``price``.
+        """Concession per unit (>= 0, never NaN), in price units, for ``quantity`` > 0 at ``price``.
 
-        ``volume`` is the row's volume (infinite if unknown), ``taken`` what orders of this run already took
-        of it, ``spread`` the row's bid-ask spread (NaN if unknown, 0 where the price already includes it).
+        ``side`` is +1 for a buyer and -1 for a seller. ``volume`` is the row's volume (infinite if unknown),
+        ``taken`` what orders of this run already took of it, ``spread`` the row's bid-ask spread (NaN if
+        unknown, 0 where the price already includes it), ``volatility`` the standard deviation of the
+        instrument's returns per row (a fraction; NaN if unknown), ``tick`` its tick size (0 if unknown).
         """
         ...
 

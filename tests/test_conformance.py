@@ -12,6 +12,7 @@ import attrs
 import numpy as np
 import polars as pl
 import pytest
+from qengine_costs import Charge
 
 from qengine_core.blocks import Block, StreamInfo
 from qengine_core.hookspecs import implements
@@ -21,6 +22,7 @@ from qengine_core.testing import (
     CommissionLaws,
     FeedLaws,
     OrderTypeLaws,
+    SlippageLaws,
     check_commission,
     check_component,
     check_feed,
@@ -40,9 +42,12 @@ CHECKS = {
 
 # Parameters for components that have no sensible default.
 EXAMPLES = {
+    ("commission", "maker-taker"): {"maker": -0.0001, "taker": 0.0005},
+    ("commission", "per-contract"): {"rate": 0.85, "exchange": 1.38, "regulatory": 0.02},
     ("commission", "per-share"): {"rate": 0.005, "minimum": 1.0},
     ("commission", "per-trade"): {"amount": 4.95},
     ("commission", "percent"): {"bps": 5.0},
+    ("commission", "schedule"): {"charges": (Charge(rate=0.001), Charge(per="charges", rate=0.1, side="buy"))},
     ("commission", "tiered"): {"tiers": ((0.0, 0.01), (1000.0, 0.005))},
     ("slippage", "fixed-bps"): {"bps": 5.0},
     ("slippage", "half-spread"): {"bps": 5.0},
@@ -126,7 +131,7 @@ class Fee:
         return (self.rate,)
 
     @staticmethod
-    def commission(quantity, price, multiplier, rates):
+    def commission(side, quantity, price, multiplier, maker, month_quantity, month_notional, rates):
         """The charge."""
         return rates[0] if quantity > 0 else 0.0
 
@@ -134,37 +139,42 @@ class Fee:
 CALLS = itertools.count()
 
 
-def negative(quantity, price, multiplier, rates):
+def negative(side, quantity, price, multiplier, maker, month_quantity, month_notional, rates):
     """Pays."""
     return -1.0 if quantity > 0 else 0.0
 
 
-def falling(quantity, price, multiplier, rates):
+def falling(side, quantity, price, multiplier, maker, month_quantity, month_notional, rates):
     """Falls."""
     return 1e12 - quantity if quantity > 0 else 0.0
 
 
-def infinite(quantity, price, multiplier, rates):
+def infinite(side, quantity, price, multiplier, maker, month_quantity, month_notional, rates):
     """Has no end."""
     return math.inf if quantity > 1e6 else 0.0
 
 
-def impure(quantity, price, multiplier, rates):
+def sellers_only(side, quantity, price, multiplier, maker, month_quantity, month_notional, rates):
+    """Charges sellers."""
+    return rates[0] if quantity > 0 and side < 0 else 0.0
+
+
+def impure(side, quantity, price, multiplier, maker, month_quantity, month_notional, rates):
     """Remembers."""
     return float(next(CALLS)) if quantity > 0 else 0.0
 
 
-def standing(quantity, price, multiplier, rates):
+def standing(side, quantity, price, multiplier, maker, month_quantity, month_notional, rates):
     """Charges for nothing."""
     return 1.0
 
 
-def overflowing(quantity, price, multiplier, rates):
+def overflowing(side, quantity, price, multiplier, maker, month_quantity, month_notional, rates):
     """Counts in integers, which have no end in Python and 64 bits once compiled."""
     return float(int(quantity) * int(quantity) * int(quantity))
 
 
-def undocumented(quantity, price, multiplier, rates):
+def undocumented(side, quantity, price, multiplier, maker, month_quantity, month_notional, rates):
     return 0.0
 
 
@@ -198,14 +208,23 @@ def test_the_kit_catches_what_numba_cannot_compile(monkeypatch):
         ask(CommissionLaws, "compiles_to_the_same_bits", model=Fee())
 
 
-def uncompilable_object(quantity, price, multiplier, rates):
+def uncompilable_object(side, quantity, price, multiplier, maker, month_quantity, month_notional, rates):
     """Makes an object that numba has no type for."""
     return float(len(SimpleNamespace(a=quantity).__dict__) - 1)
 
 
 def test_a_declared_rebate_may_be_negative(monkeypatch):
     monkeypatch.setattr(Fee, "commission", staticmethod(negative))
-    check_commission(Fee(), rebate=True)
+    monkeypatch.setattr(Fee, "rebate", True, raising=False)
+    check_commission(Fee())
+
+
+def test_a_declared_side_may_pay_more(monkeypatch):
+    monkeypatch.setattr(Fee, "commission", staticmethod(sellers_only))
+    with pytest.raises(AssertionError, match=r"is 0\.0 for a buyer and 1\.0 for a seller.*one_sided = True"):
+        check_commission(Fee())
+    monkeypatch.setattr(Fee, "one_sided", True, raising=False)
+    check_commission(Fee())
 
 
 def test_rates_must_be_floats():
@@ -258,21 +277,51 @@ def test_an_expected_failure_must_fail_and_must_be_a_law():
 
 @component
 class Concession:
-    """A slippage that gets better with size."""
+    """A slippage whose function each test replaces; as it stands, it gets better with size."""
 
     @property
     def rates(self):
         return ()
 
     @staticmethod
-    def slippage(quantity, price, volume, taken, spread, rates):
+    def slippage(side, quantity, price, volume, taken, spread, volatility, tick, rates):
         """Concedes less to the large."""
         return 1.0 / quantity if quantity > 0 else 0.0
 
 
 def test_the_kit_catches_a_discount_for_size():
     with pytest.raises(AssertionError, match="slippage falls from"):
-        check_slippage(Concession())
+        ask(SlippageLaws, "does_not_fall_with_quantity", model=Concession())
+
+
+def unknown(side, quantity, price, volume, taken, spread, volatility, tick, rates):
+    """Multiplies by what may be unknown."""
+    return volatility * abs(price) if quantity > 0 else 0.0
+
+
+def paying(side, quantity, price, volume, taken, spread, volatility, tick, rates):
+    """Improves the price, which no declaration allows a slippage model."""
+    return -0.01 if quantity > 0 else 0.0
+
+
+def forgetful(side, quantity, price, volume, taken, spread, volatility, tick, rates):
+    """Rewards splitting an order."""
+    return 1.0 / (1.0 + taken) if quantity > 0 else 0.0
+
+
+@pytest.mark.parametrize(
+    ("function", "law", "sentence"),
+    [
+        (unknown, "is_finite_and_not_negative", "is nan, which is not a finite number"),
+        (paying, "is_finite_and_not_negative", "below zero"),
+        (forgetful, "does_not_fall_with_what_was_taken", "once 40 units of the row are taken"),
+    ],
+)
+def test_the_kit_catches_an_unlawful_slippage(monkeypatch, function, law, sentence):
+    monkeypatch.setattr(Concession, "slippage", staticmethod(function))
+    monkeypatch.setattr(Concession, "rebate", True, raising=False)
+    with pytest.raises(AssertionError, match=sentence):
+        ask(SlippageLaws, law, model=Concession())
 
 
 @component

@@ -30,7 +30,7 @@ GOOD = """
             return ()
 
         @staticmethod
-        def commission(quantity, price, multiplier, rates):
+        def commission(side, quantity, price, multiplier, maker, month_quantity, month_notional, rates):
             return 0.0
 
     @implements.commission_models

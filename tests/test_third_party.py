@@ -52,7 +52,7 @@ PLUGIN = '''
             return (float(self.fee),)
 
         @staticmethod
-        def commission(quantity, price, multiplier, rates):
+        def commission(side, quantity, price, multiplier, maker, month_quantity, month_notional, rates):
             """Charge for every started hundred."""
             return rates[0] * -(-quantity // 100.0)
 

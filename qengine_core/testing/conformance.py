@@ -12,6 +12,7 @@ value broke it. A law that your component breaks on purpose is named in ``expect
 
 from __future__ import annotations
 
+import functools
 import inspect
 import itertools
 import math
@@ -49,8 +50,14 @@ HEAVY = ("numba", "numpy", "pandas", "plotly", "polars", "pyarrow", "rich", "sci
 QUANTITIES = (1e-8, 0.1, 1.0, 7.0, 99.0, 100.0, 101.0, 1e4, 123_456.0, 1e9)
 PRICES = (0.0, 1e-4, 0.5, 10.0, 99.99, 31_415.93, -37.63)  # oil has traded below zero
 MULTIPLIERS = (1.0, 0.1, 50.0)
+SIDES = (1.0, -1.0)
+MAKERS = (0.0, 0.3, 1.0)
+MONTHS = ((0.0, 0.0), (250_000.0, 4e6), (7e7, 3e9))  # quantity and notional before the order
 VOLUMES = (0.0, 1.0, 250.0, 1e6, math.inf)
+TAKEN = (0.0, 40.0)
 SPREADS = (math.nan, 0.0, 0.01, 1.5)
+VOLATILITIES = (math.nan, 0.0, 0.02)
+TICKS = (0.0, 0.25)
 
 
 class _Laws:
@@ -106,6 +113,7 @@ class _ScalarLaws(ComponentLaws):
     """What the two pure scalar functions have in common."""
 
     _function_name: ClassVar[str]
+    _may_declare: ClassVar[tuple[str, ...]] = ("one_sided",)
 
     def _function(self) -> Callable[..., float]:
         function: Callable[..., float] = getattr(self.model, self._function_name)
@@ -114,8 +122,13 @@ class _ScalarLaws(ComponentLaws):
     def _points(self) -> Iterator[tuple[float, ...]]:
         raise NotImplementedError
 
+    @functools.cached_property
+    def _rates(self) -> tuple[float, ...]:
+        rates: tuple[float, ...] = self.model.rates
+        return rates
+
     def _value(self, *point: float) -> float:
-        return float(self._function()(*point, self.model.rates))
+        return float(self._function()(*point, self._rates))
 
     def test_rates_are_plain_floats(self) -> None:
         rates = self.model.rates
@@ -134,7 +147,7 @@ class _ScalarLaws(ComponentLaws):
         for point in self._points():
             value = self._value(*point)
             assert math.isfinite(value), f"{self._function_name}{point} is {value}, which is not a finite number."
-            assert value >= 0 or self._may_be_negative(), f"{self._function_name}{point} is {value}, below zero."
+            assert value >= 0 or self._declares("rebate"), f"{self._function_name}{point} is {value}, below zero."
 
     def test_is_pure(self) -> None:
         """The same arguments give the same number, whatever was asked in between."""
@@ -144,47 +157,53 @@ class _ScalarLaws(ComponentLaws):
         for point, before, after in zip(points, first, again, strict=True):
             assert before == after, f"{self._function_name}{point} gives another number when asked again."
 
+    def test_does_not_depend_on_the_side(self) -> None:
+        """Unless the model declares it by a true attribute ``one_sided``."""
+        if self._declares("one_sided"):
+            return
+        for point in self._points():
+            bought, sold = self._value(1.0, *point[1:]), self._value(-1.0, *point[1:])
+            assert bought == sold, (
+                f"{self._function_name} is {bought} for a buyer and {sold} for a seller, at {point[1:]}: "
+                "a model that means it declares one_sided = True."
+            )
+
+    def test_does_not_fall_with_quantity(self) -> None:
+        """Size earns no discount on the whole: a broker that charges differences would refund out of nowhere."""
+        if self._declares("rebate"):
+            return
+        next_quantity = dict(itertools.pairwise(QUANTITIES))
+        for side, less, *rest in self._points():
+            more = next_quantity.get(less, less)
+            low, high = self._value(side, less, *rest), self._value(side, more, *rest)
+            assert low <= high, f"{self._function_name} falls from {low} for {less} units to {high} for {more}: {rest}."
+
     def test_compiles_to_the_same_bits(self) -> None:
         """numba's version, given the rates as an array, agrees with Python to the last bit."""
-        import numba
-
-        compiled = numba.njit(self._function())
-        rates = np.array(self.model.rates, dtype=np.float64)
+        compiled = _compiled(self._function(), len(next(self._points())))
+        rates = np.array(self._rates, dtype=np.float64)
         for point in self._points():
             plain, fast = self._value(*point), float(compiled(*point, rates))
             assert _bits(plain) == _bits(fast), f"{self._function_name}{point} is {plain!r}, but {fast!r} compiled."
 
-    def _may_be_negative(self) -> bool:
-        return False
+    def _declares(self, name: str) -> bool:
+        return name in self._may_declare and bool(getattr(self.model, name, False))
 
 
 class CommissionLaws(_ScalarLaws):
-    """The laws of a commission model. ``rebate = True`` declares that it may pay the trader."""
+    """The laws of a commission model. One that may pay the trader declares it by a true attribute ``rebate``."""
 
-    rebate: ClassVar[bool] = False
     _function_name = "commission"
+    _may_declare = ("one_sided", "rebate")
 
     def _points(self) -> Iterator[tuple[float, ...]]:
-        yield from itertools.product(QUANTITIES, PRICES, MULTIPLIERS)
-
-    def _may_be_negative(self) -> bool:
-        return self.rebate
+        for *point, month in itertools.product(SIDES, QUANTITIES, PRICES, MULTIPLIERS, MAKERS, MONTHS):
+            yield (*point, *month)
 
     def test_charges_nothing_for_nothing(self) -> None:
-        for price, multiplier in itertools.product(PRICES, MULTIPLIERS):
-            charge = self._value(0.0, price, multiplier)
-            assert charge == 0.0, f"commission(0, {price}, {multiplier}) is {charge}: no fill, no charge."
-
-    def test_does_not_fall_with_quantity(self) -> None:
-        """The broker charges differences of cumulative commission: a fall would be a refund out of nowhere."""
-        if self.rebate:
-            return
-        for price, multiplier in itertools.product(PRICES, MULTIPLIERS):
-            for less, more in itertools.pairwise(QUANTITIES):
-                low, high = self._value(less, price, multiplier), self._value(more, price, multiplier)
-                assert low <= high, (
-                    f"commission falls from {low} for {less} units to {high} for {more}, at {price} x {multiplier}."
-                )
+        for side, price, multiplier, maker in itertools.product(SIDES, PRICES, MULTIPLIERS, MAKERS):
+            charge = self._value(side, 0.0, price, multiplier, maker, 0.0, 0.0)
+            assert charge == 0.0, f"commission of quantity 0 is {charge} at {price} x {multiplier}: no fill, no charge."
 
 
 class SlippageLaws(_ScalarLaws):
@@ -193,18 +212,20 @@ class SlippageLaws(_ScalarLaws):
     _function_name = "slippage"
 
     def _points(self) -> Iterator[tuple[float, ...]]:
-        yield from itertools.product(QUANTITIES, PRICES, VOLUMES, (0.0, 40.0), SPREADS)
+        yield from itertools.product(SIDES, QUANTITIES, PRICES, VOLUMES, TAKEN, SPREADS, VOLATILITIES, TICKS)
 
     def test_concedes_nothing_for_nothing(self) -> None:
-        for price, volume, spread in itertools.product(PRICES, VOLUMES, SPREADS):
-            concession = self._value(0.0, price, volume, 0.0, spread)
+        for side, *rest in itertools.product(SIDES, PRICES, VOLUMES, SPREADS, VOLATILITIES, TICKS):
+            price, volume, spread, volatility, tick = rest
+            concession = self._value(side, 0.0, price, volume, 0.0, spread, volatility, tick)
             assert concession == 0.0, f"slippage of quantity 0 is {concession} at price {price}, volume {volume}."
 
-    def test_does_not_fall_with_quantity(self) -> None:
-        for price, volume, taken, spread in itertools.product(PRICES, VOLUMES, (0.0, 40.0), SPREADS):
-            for less, more in itertools.pairwise(QUANTITIES):
-                low, high = (self._value(q, price, volume, taken, spread) for q in (less, more))
-                assert low <= high, f"slippage falls from {low} for {less} units to {high} for {more}, at {price}."
+    def test_does_not_fall_with_what_was_taken(self) -> None:
+        """Splitting an order into several must not make it cheaper."""
+        for point in self._points():
+            if point[4] == 0.0:
+                low, high = self._value(*point), self._value(*point[:4], 40.0, *point[5:])
+                assert low <= high, f"slippage falls from {low} to {high} once 40 units of the row are taken: {point}."
 
 
 class OrderTypeLaws(ComponentLaws):
@@ -370,9 +391,9 @@ def check_record(entry: Registered) -> None:
     assert copy == spec, f"{where}: the record changes when pickled."
 
 
-def check_commission(model: Any, *, rebate: bool = False) -> None:
+def check_commission(model: Any) -> None:
     """Every law of a commission model. Raises AssertionError naming the value that breaks one."""
-    _run_laws(type("Laws", (CommissionLaws,), {"model": model, "rebate": rebate}))
+    _run_laws(type("Laws", (CommissionLaws,), {"model": model}))
 
 
 def check_slippage(model: Any) -> None:
@@ -456,6 +477,15 @@ def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
         and bool(np.all((one[name] == other[name]) | ((one[name] != one[name]) & (other[name] != other[name]))))
         for name in one
     )
+
+
+@functools.cache  # models that share a function share its compilation
+def _compiled(function: Callable[..., float], scalars: int) -> Callable[..., float]:
+    """Compiled as brokers do it: float64 in and out, ``rates`` a contiguous array."""
+    from numba import njit, types
+
+    compiled: Callable[..., float] = njit(types.float64(*[types.float64] * scalars, types.float64[::1]))(function)
+    return compiled
 
 
 def _plain(component: Any) -> tuple[type, str]:

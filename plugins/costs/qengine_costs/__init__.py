@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
-from qengine_costs.commission import NoCommission, Percent, PerShare, PerTrade, Tiered
-from qengine_costs.slippage import FixedBps, HalfSpread, NoSlippage, VolumeShare
+from qengine_costs.charge import Charge, Itemised
+from qengine_costs.commission import (
+    MakerTaker,
+    NoCommission,
+    Percent,
+    PerContract,
+    PerShare,
+    PerTrade,
+    Schedule,
+    Tiered,
+)
+from qengine_costs.presets import BinanceSpot, IbUsStocksFixed, IbUsStocksTiered, UsRegulatoryFees
+from qengine_costs.slippage import FixedBps, HalfSpread, NoSlippage, Ticks, VolatilityShare, VolumeShare
 
 __all__ = [
+    "BinanceSpot",
+    "Charge",
     "FixedBps",
     "HalfSpread",
+    "IbUsStocksFixed",
+    "IbUsStocksTiered",
+    "Itemised",
+    "MakerTaker",
     "NoCommission",
     "NoSlippage",
+    "PerContract",
     "PerShare",
     "PerTrade",
     "Percent",
+    "Schedule",
+    "Ticks",
     "Tiered",
+    "UsRegulatoryFees",
+    "VolatilityShare",
     "VolumeShare",
 ]
