@@ -166,7 +166,7 @@ class CommissionModel(Protocol):
     code; ``rates`` are its parameters as plain floats.
 
     A model that may pay the trader says so by a true attribute ``rebate``, one that charges buyers and
-    sellers differently by a true ``one_sided``; the conformance kit holds all others to charge and not to.
+    sellers differently by a true ``one_sided``; the conformance kit lets no other do so.
     """
 
     @property
