@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import attrs
 
-from qengine_core.vocabulary import Leg, Order, TimeInForce
+from qengine_core.vocabulary import NAN, Leg, Order, TimeInForce
 
 if TYPE_CHECKING:
     import argparse
@@ -99,8 +99,16 @@ class Broker(Protocol):
         """Ask for an order to be taken off the market; without effect on one that is closed."""
         ...
 
+    def amend(self, order: Order, quantity: float = NAN, limit: float = NAN, trigger: float = NAN) -> str:
+        """Change an open order in place; what is NaN stays. Returns why that is refused, or nothing."""
+        ...
+
     def open_orders(self, code: int | None = None) -> Sequence[Order]:
         """The orders that can still fill, oldest first; of one instrument or of all."""
+        ...
+
+    def pending(self, code: int) -> float:
+        """The signed quantity that open orders may still add to a position; exits and triggers do not count."""
         ...
 
 

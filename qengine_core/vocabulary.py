@@ -6,7 +6,7 @@ Times are int64 nanoseconds since the epoch, UTC. Quantities are signed only whe
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import attrs
 
@@ -19,7 +19,6 @@ __all__ = [
     "SELL",
     "SIGNAL",
     "TRADE",
-    "CancelOrder",
     "Fill",
     "Instrument",
     "Leg",
@@ -119,9 +118,18 @@ class Leg(NamedTuple):
     """One matching primitive of an order type's recipe, relative to what the user asked for.
 
     ``side`` is +1 for the request's own side and -1 for the opposite; ``ratio`` scales the quantity.
-    ``limit`` and ``trigger`` are prices (NaN: none). ``trail`` is how far a trigger trails its extreme, as
-    an amount or, if ``trail_is_percent``, a fraction. ``parent`` is the index of the leg whose fills
-    activate this one (-1: active at once); legs that share a ``group`` >= 0 cancel one another.
+    ``limit`` and ``trigger`` are prices (NaN: none). A trigger waits for a price that is worse (a stop) or, with
+    ``is_touch``, better (if touched). ``trail`` is how far a trigger trails the best price since, as an amount
+    or, if ``trail_is_percent``, a fraction; ``limit_offset`` sets the limit when the trigger is set off, so far
+    beyond it.
+
+    ``parent`` is the index of the leg whose fills activate this one (-1: active at once); with ``from_fill`` of
+    "amount" or "fraction" its prices count from what the parent filled at. Legs that share a ``group`` >= 0
+    cancel one another, or, if ``group_reduces``, lose what another filled.
+
+    ``display`` is the most that shows, and fills, per row of data, ``participation`` the largest share of a
+    row's volume (NaN: no limit). ``delay`` (ns) is how long after its arrival the leg begins to act.
+    ``post_only`` is cancelled rather than take liquidity, ``reduce_only`` never opens a position.
     """
 
     side: int = 1
@@ -130,48 +138,73 @@ class Leg(NamedTuple):
     trigger: float = NAN
     trail: float = NAN
     trail_is_percent: bool = False
+    is_touch: bool = False
+    limit_offset: float = NAN
     parent: int = -1
     group: int = -1
+    group_reduces: bool = False
+    from_fill: str = ""
+    display: float = NAN
+    participation: float = NAN
+    delay: int = 0
+    post_only: bool = False
+    reduce_only: bool = False
 
 
 MARKET_LEG = Leg()
 
 
-@attrs.define(eq=False)
-class Order:
-    """One order and where it stands. Only the broker changes it; everyone else reads.
+class Order(Protocol):
+    """One order and where it stands. Only the broker changes it; everyone else reads, and sees every change.
 
     ``quantity`` is positive, ``side`` is +1 (buy) or -1 (sell), prices are in the instrument's currency
-    (NaN: none). ``submitted_ts`` is when the strategy sent it, ``closed_ts`` when it reached its
-    terminal state (-1 before). ``reason`` says why it was cancelled, rejected or expired.
+    (NaN: none). ``submitted_ts`` is when the strategy sent it, ``accepted_ts`` when the broker took it,
+    ``closed_ts`` when it reached its terminal state (-1 before). ``reason`` says why it was cancelled,
+    rejected or expired. Two orders are equal if they are the same order.
     """
 
-    id: int
-    code: int
-    instrument: str
-    side: int
-    quantity: float
-    type: str
-    leg: Leg
-    time_in_force: TimeInForce
-    expires_ts: int
-    tag: str
-    submitted_ts: int
-    state: OrderState = OrderState.NEW
-    filled: float = 0.0
-    average_price: float = 0.0
-    commission: float = 0.0
-    accepted_ts: int = -1
-    closed_ts: int = -1
-    reason: str = ""
-
     @property
-    def remaining(self) -> float:
-        return self.quantity - self.filled
-
+    def id(self) -> int: ...
     @property
-    def is_open(self) -> bool:
-        return not self.state.is_terminal
+    def code(self) -> int: ...
+    @property
+    def instrument(self) -> str: ...
+    @property
+    def side(self) -> int: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def time_in_force(self) -> TimeInForce: ...
+    @property
+    def tag(self) -> str: ...
+    @property
+    def quantity(self) -> float: ...
+    @property
+    def filled(self) -> float: ...
+    @property
+    def remaining(self) -> float: ...
+    @property
+    def limit(self) -> float: ...
+    @property
+    def trigger(self) -> float: ...
+    @property
+    def average_price(self) -> float: ...
+    @property
+    def commission(self) -> float: ...
+    @property
+    def submitted_ts(self) -> int: ...
+    @property
+    def accepted_ts(self) -> int: ...
+    @property
+    def closed_ts(self) -> int: ...
+    @property
+    def expires_ts(self) -> int: ...
+    @property
+    def state(self) -> OrderState: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def is_open(self) -> bool: ...
 
 
 class Fill(NamedTuple):
@@ -188,13 +221,6 @@ class Fill(NamedTuple):
     price: float
     commission: float
     slippage: float
-
-
-class CancelOrder(NamedTuple):
-    """A request to take an order off the market."""
-
-    order: Order
-    reason: str = "requested"
 
 
 class OrderUpdate(NamedTuple):

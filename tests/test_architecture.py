@@ -70,7 +70,7 @@ def test_the_kernel_declares_what_it_imports():
 
 @pytest.mark.parametrize("package", PLUGINS, ids=lambda package: package.name)
 def test_a_plugin_uses_only_public_names_of_others(package):
-    """Another plugin's package itself and what its ``__all__`` lists; of the kernel, no name that starts with ``_``."""
+    """What a module of another plugin lists in its ``__all__``; no module or name that starts with ``_``."""
     others = {other.name: other for other in PLUGINS if other != package}
     wrong = []
     for path in sorted(package.rglob("*.py")):
@@ -79,21 +79,24 @@ def test_a_plugin_uses_only_public_names_of_others(package):
             if top not in others and top != "qengine_core":
                 continue
             private = [part for part in (*rest, *names) if part.startswith("_") and part != "__version__"]
-            if private or (top in others and rest):
+            if private:
                 wrong.append(f"{path.relative_to(ROOT)}:{line} takes {'.'.join([module, *private])}")
             elif top in others:
-                hidden = set(names) - public_names(others[top])
+                hidden = set(names) - public_names(others[top].joinpath(*rest))
                 wrong += [
-                    f"{path.relative_to(ROOT)}:{line} takes {name}, which {top} does not offer" for name in hidden
+                    f"{path.relative_to(ROOT)}:{line} takes {name}, which {module} does not offer" for name in hidden
                 ]
     assert not wrong, "\n".join(wrong)
 
 
-def public_names(package):
-    for node in ast.parse((package / "__init__.py").read_text(encoding="utf-8")).body:
+def public_names(place):
+    """What a module lists in its ``__all__``; of a package, its modules too."""
+    source = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    names = {module.stem for module in place.glob("*.py") if not module.stem.startswith("_")}
+    for node in ast.parse(source.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
-            return set(ast.literal_eval(node.value))
-    return set()
+            names |= set(ast.literal_eval(node.value))
+    return names
 
 
 @pytest.mark.parametrize("package", PLUGINS, ids=lambda package: package.name)

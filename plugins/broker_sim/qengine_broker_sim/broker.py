@@ -1,8 +1,4 @@
-"""The simulated broker while a run is under way: takes orders, waits for a row that can fill one, fills it.
-
-Rows are matched an instant at a time: of all orders that rows of one timestamp can fill, those that
-reduce a position go first, so that what they free can pay for the others.
-"""
+"""The simulated broker under way: hands orders and rows to the compiled core, and says what came of them."""
 
 from __future__ import annotations
 
@@ -11,19 +7,33 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qengine_broker_sim.book import Book
-from qengine_broker_sim.buying_power import BuyingPower
-from qengine_broker_sim.matching import concede, match_price, next_match_nb
-from qengine_broker_sim.states import advance
-from qengine_broker_sim.view import MarketView
+import numpy as np
+import numpy.typing as npt
+from qengine_portfolio.native import address, address_of, live
+from qengine_portfolio.view import BARS, KINDS
+
+from qengine_broker_sim import entries
+from qengine_broker_sim.execution import COMMISSION, SLIPPAGE
+from qengine_broker_sim.layout import (
+    ACCEPTED,
+    CANCELLED,
+    EVENT,
+    EXPIRED,
+    FORM,
+    HEAD,
+    ORDER,
+    QUEUE,
+    REJECTED,
+    STATES,
+    SUBMITTED,
+    TIMES_IN_FORCE,
+)
+from qengine_broker_sim.orders import Interned, OrderTable, SimulatedOrder
 from qengine_core.blocks import Block, Segment, StreamInfo
 from qengine_core.participant import Participant
 from qengine_core.plugin import (
-    BAR,
     MARKET_LEG,
-    QUOTE,
-    TRADE,
-    CancelOrder,
+    NAN,
     ConfigError,
     Fill,
     Leg,
@@ -42,57 +52,75 @@ if TYPE_CHECKING:
 
 __all__ = ["MatchingBroker"]
 
-_FINEST_FIRST = (QUOTE, TRADE, BAR)
-_DUST = 1e-9
-_new = tuple.__new__  # a named tuple's own constructor is Python around this, and takes twice as long
-# Bound here because reading a member off its enum costs three times as much as a global.
-_SUBMITTED, _ACCEPTED, _REJECTED = OrderState.SUBMITTED, OrderState.ACCEPTED, OrderState.REJECTED
-_FILLED, _PARTIALLY_FILLED = OrderState.FILLED, OrderState.PARTIALLY_FILLED
-_CANCELLED, _EXPIRED = OrderState.CANCELLED, OrderState.EXPIRED
-_GTC, _GTD, _IOC, _FOK = TimeInForce.GTC, TimeInForce.GTD, TimeInForce.IOC, TimeInForce.FOK
-_END_OF_DATA = "end-of-data"
+_GTC, _GTD = TimeInForce.GTC, TimeInForce.GTD
+_INF = math.inf
+_SHAPES = {"": 0, "amount": 1, "fraction": 2}
+_PLAIN = MARKET_LEG[3:]  # what a market or limit order leaves as it is
 
 
 class MatchingBroker(Participant):
-    """Order states, matching and costs of one run."""
+    """Orders, matching and costs of one run."""
 
     rank = Rank.MATCHING
 
     def __init__(self, settings: SimulatedBroker, run: Run) -> None:
-        count = len(run.instruments)
-        self._settings = settings
         self._run = run
         self._clock = run.clock
         self._agenda = run.agenda
+        self._pending = run.agenda.pending
         self._instruments = run.instruments
-        self._names = [instrument.name for instrument in run.instruments]
-        self._multipliers = [instrument.multiplier for instrument in run.instruments]
-        self._gridded = [instrument.lot_size > 0 or instrument.tick_size > 0 for instrument in run.instruments]
-        self._kinds = [stream.kind for stream in run.streams]
-        self._books = {kind: Book(count) for kind in _FINEST_FIRST}
-        self._book_of = self._finest_books(run)
-        self._single = count == 1
-        self._orders: list[Order] = []
-        self._fills: list[Fill] = []
-        self._power = BuyingPower(settings, run)
-        self._commission, self._rates = run.commission.commission, run.commission.rates
-        self._slippage, self._slip_rates = run.slippage.slippage, run.slippage.rates
+        self._books, self._views = _books_of(run)
+        self._head = np.zeros(1, HEAD)
+        self._sim = address(self._head)
+        self._draft = self._head["draft"]
+        self._table = OrderTable(self._head, [instrument.name for instrument in run.instruments])
+        self._forms = Interned([_form_of(_GTC, MARKET_LEG)])
+        self._form_records = np.array([_form_of(_GTC, MARKET_LEG)], FORM)
+        self._queues = np.zeros(len(run.instruments), QUEUE)
+        self._events = np.zeros(0, EVENT)
         self._type_names = {spec.component: spec.name for spec in run.order_types()}
-        self._rejections: Counter[str] = Counter()
-        self._cancellations: Counter[str] = Counter()
-        self._expirations: Counter[str] = Counter()
-        self._ambiguous = 0
+        self._keep = self._set_up(settings, run)
+        self._order_count = live(self._head["order_count"])
+        self._resting = live(self._head["resting"])
+        self._always = live(self._head["always"])
+        self._open = live(self._head["open"])
+        self._single = len(run.instruments) == 1
+        self._fill_count = live(self._books.head["fill_count"])
+        self._seen_block: Block | None = None
+        self._view = 0
         self._announces = False
         self._has_ended = False
+        self._is_special = False  # one of the two
         # The rows known to fill nothing, and the row up to which matching is done.
         self._quiet_block: Block | None = None
         self._quiet_until = 0
-        self._seen_block: Block | None = None
-        self._seen_view: Any = None
         self._done_block: Block | None = None
         self._done_until = 0
-        run.agenda.on(Order, self._receive, Rank.SUBMISSION)
-        run.agenda.on(CancelOrder, self._cancel, Rank.SUBMISSION)
+
+    def _set_up(self, settings: SimulatedBroker, run: Run) -> list[Any]:
+        """Write the settings where the compiled core reads them; return what must stay where it is."""
+        head, rules = self._head[0], self._books.head[0]
+        head["books"], head["queues"] = self._books.address, address(self._queues)
+        head["forms"] = address(self._form_records)
+        head["queue_count"] = len(run.instruments)
+        rules["checks"], rules["shorts"] = settings.buying_power == "cash", settings.short_selling
+        head["reduces"] = settings.shortfall == "reduce"
+        head["zero_volume"], head["clips"] = settings.fill_on_zero_volume, settings.clip_to_range
+        share = settings.participation_limit
+        head["participation"] = _INF if share is None else share
+        self._draft[:] = _BLANK
+        self._queues["first"] = self._queues["last"] = self._queues["token"] = -1
+        self._queues["kind"] = _finest_kinds(run)
+        kept = []
+        for name, model, signature in (
+            ("commission", run.commission, COMMISSION),
+            ("slippage", run.slippage, SLIPPAGE),
+        ):
+            rates = np.array([*model.rates, 0.0])
+            head[name], compiled = address_of(getattr(model, name), *signature)
+            head[f"{name}_rates"], head[f"{name}_size"] = address(rates), len(rates) - 1
+            kept += [rates, compiled]
+        return kept
 
     # Orders -----------------------------------------------------------------------------------------
 
@@ -106,318 +134,315 @@ class MatchingBroker(Participant):
         expires_ts: int = -1,
         tag: str = "",
     ) -> Order:
-        """Create an order and send it; it arrives before time moves on."""
-        leg, name = MARKET_LEG, "market"
+        """Create an order and send it; of a recipe with several legs, the first leg's is returned."""
+        if order_type is None and time_in_force is _GTC and not tag:
+            return SimulatedOrder(self._table, self._send(code, side, quantity))
+        legs: tuple[Leg, ...] = (MARKET_LEG,)
+        name = "market"
         if order_type is not None:
-            leg, name = self._expand(order_type)
-        orders, now = self._orders, self._clock.now
-        order = Order(
-            len(orders) + 1,
-            code,
-            self._names[code],
-            side,
-            quantity,
-            name,
-            leg,
-            time_in_force,
-            expires_ts,
-            tag,
-            now,
+            legs, name = order_type.legs(), self._type_names.get(type(order_type), type(order_type).__name__)
+        number, draft = self._table.types.number(name), self._draft
+        leg = legs[0]
+        if len(legs) == 1 and leg[3:] == _PLAIN and leg[:2] == (1, 1.0) and time_in_force is _GTC and not tag:
+            return SimulatedOrder(self._table, self._send(code, side, quantity, leg.limit, NAN, 0, number))
+        try:
+            draft["expires_ts"], draft["tag"] = expires_ts, self._table.tags.number(tag)
+            if len(legs) == 1:
+                first = self._send_leg(code, side, quantity, legs[0], time_in_force, number, True)
+            else:
+                first = self._send_legs(code, side, quantity, legs, time_in_force, number)
+        finally:
+            draft[:] = _BLANK
+        return SimulatedOrder(self._table, first)
+
+    def _send(
+        self,
+        code: int,
+        side: int,
+        quantity: float,
+        limit: float = NAN,
+        trigger: float = NAN,
+        form: int = 0,
+        name: int = 0,
+        arrives: int = 1,
+    ) -> int:
+        """One primitive, with what else the draft says of it; return its index."""
+        if self._order_count[0] == self._table.room:
+            self._table.grow()
+        clock = self._clock
+        now, block = clock.now, clock.block
+        view = self._view if block is self._seen_block else self._see(block)
+        if self._is_special:
+            return self._send_with_care(view, now, code, side, quantity, limit, trigger, form, name, arrives)
+        index: int = entries.submit(
+            self._sim, view, clock.position.row, now, code, side, float(quantity), limit, trigger, form, name, arrives
         )
-        orders.append(order)
-        advance(order, _SUBMITTED, now)
-        if self._announces:
-            self._announce(order, now)
-        self._agenda.pending.append(order)
-        return order
+        self._quiet_block = None
+        self._pending.append(None)  # whoever is working through rows must stop: this order may fill on the next
+        return index
+
+    def _send_with_care(self, view: int, now: int, *order: Any) -> int:
+        """Send an order where somebody listens, or in answer to the end of the data, which ends it at once."""
+        self._make_room()
+        arrives = order[-1] and not self._has_ended
+        index: int = entries.submit(self._sim, view, self._clock.position.row, now, *order[:-1], arrives)
+        if self._has_ended:  # announcing it could go on for ever
+            entries.cancel(self._sim, index, EXPIRED, self._reason("end-of-data"), now)
+            self._head["event_count"] = 0
+        else:
+            self._announce()
+        self._quiet_block = None
+        self._pending.append(None)
+        return index
+
+    def _send_leg(
+        self, code: int, side: int, quantity: float, leg: Leg, time_in_force: TimeInForce, name: int, arrives: bool
+    ) -> int:
+        draft = self._draft
+        form = _form_of(time_in_force, leg)
+        number = self._forms.number(form)
+        if number == len(self._form_records):
+            self._form_records = np.array(list(self._forms), FORM)
+            self._head["forms"] = address(self._form_records)
+            self._table.times_in_force.append(int(form[0]))
+        draft["trail"], draft["ratio"] = leg.trail, leg.ratio
+        # The trigger of a trailing order follows from its mark; until that is known it is no number to reach.
+        trigger = leg.trail if leg.trail == leg.trail else leg.trigger
+        if leg.delay:
+            draft["not_before"] = self._clock.now + leg.delay
+        index = self._send(code, side * leg.side, quantity * leg.ratio, leg.limit, trigger, number, name, int(arrives))
+        if time_in_force is _GTD:
+            self._expire_at(index, int(draft["expires_ts"][0]))
+        return index
+
+    def _send_legs(
+        self,
+        code: int,
+        side: int,
+        quantity: float,
+        legs: Sequence[Leg],
+        time_in_force: TimeInForce,
+        name: int,
+    ) -> int:
+        """Several legs: all are written down and tied together before the first arrives."""
+        draft, sent, groups = self._draft, list[int](), dict[int, int]()
+        for leg in legs:
+            if not -1 <= leg.parent < len(sent):
+                raise ConfigError(f"A leg names leg {leg.parent} as its parent, which does not come before it.")
+            draft["kin"] = sent[-1] if sent else -1
+            draft["parent"] = sent[leg.parent] if leg.parent >= 0 else -1
+            draft["group"] = groups.get(leg.group, -2) if leg.group >= 0 else -1
+            sent.append(self._send_leg(code, side, quantity, leg, time_in_force, name, False))
+            if leg.group >= 0:
+                groups.setdefault(leg.group, sent[-1])
+        clock = self._clock
+        if not self._has_ended:
+            for index in sent:
+                if self._announces:
+                    self._make_room()
+                view = self._see(clock.block)
+                entries.arrive(self._sim, view, clock.position.row, index, clock.now)
+                if self._announces:
+                    self._announce()
+        return sent[0]
+
+    def _expire_at(self, index: int, ts: int) -> None:
+        if self._table.fields["state"][index] in (SUBMITTED, ACCEPTED):
+            self._agenda.schedule(
+                ts, Phase.ORDER_TRAFFIC, lambda: self._end(index, EXPIRED, "good-till-date"), self._clock.now
+            )
 
     def cancel(self, order: Order, reason: str = "requested") -> None:
-        """Ask for an order to be taken off the market; a closed one is left as it is."""
-        self._agenda.post(CancelOrder(order, reason))
+        """Take an order off the market; a closed one is left as it is."""
+        assert isinstance(order, SimulatedOrder)
+        if order.is_open:
+            self._end(order.index, CANCELLED, reason)
+            self._pending.append(None)
+
+    def amend(self, order: Order, quantity: float = NAN, limit: float = NAN, trigger: float = NAN) -> str:
+        """Change a resting order; what is NaN stays. Returns why the account refuses, or nothing."""
+        assert isinstance(order, SimulatedOrder)
+        clock = self._clock
+        view, row = self._see(clock.block), clock.position.row
+        refusal = entries.amend(self._sim, view, row, order.index, quantity, limit, trigger)
+        self._quiet_block = None
+        self._pending.append(None)
+        return self._table.reasons[refusal]
 
     def open_orders(self, code: int | None = None) -> Sequence[Order]:
-        """Orders sent or resting, oldest first, but for those whose cancellation is on its way."""
-        books = enumerate(self._book_of) if code is None else [(code, self._book_of[code])]
-        found = [order for at, book in books for order in book.orders[at]]
-        if self._agenda.pending:
-            sent = [event for event in self._agenda.pending if type(event) is Order]
-            leaving = {event.order.id for event in self._agenda.pending if type(event) is CancelOrder}
-            found += [order for order in sent if order.is_open and code in (None, order.code)]
-            found = [order for order in found if order.id not in leaving]
-        return sorted(found, key=lambda order: order.id)
+        """Orders that can still fill, oldest first; of one instrument or of all."""
+        if not self._open[0]:
+            return []
+        following, found = self._table.fields["next"], []
+        codes = np.flatnonzero(self._queues["count"]).tolist() if code is None else [code]
+        for at in codes:
+            index = int(self._queues["first"][at])
+            while index >= 0:
+                found.append(index)
+                index = following[index]
+        return [SimulatedOrder(self._table, index) for index in sorted(found)]
 
-    def _expand(self, order_type: OrderType) -> tuple[Leg, str]:
-        legs = order_type.legs()
-        name = self._type_names.get(type(order_type), type(order_type).__name__)
-        leg = legs[0]
-        triggered = leg.trigger == leg.trigger or leg.trail == leg.trail
-        if len(legs) != 1 or triggered or leg.side != 1 or leg.ratio != 1:
-            raise ConfigError(
-                f"Order type {name!r} needs triggers or several legs, which the simulated broker does not match yet: "
-                "use a type made of one market or limit leg, of the order's own side and whole quantity."
-            )
-        return leg, name
+    def pending(self, code: int) -> float:
+        """The signed quantity that open orders of an instrument may still trade, but for exits and triggers."""
+        return entries.pending(self._sim, 0, code) if self._open[0] else 0.0
 
-    def _receive(self, order: Order) -> None:
-        """An order arrives: refuse it with a reason, or let it rest."""
-        if order.state is not _SUBMITTED:  # cancelled on its way
-            return
-        code, now = order.code, self._clock.now
-        if self._has_ended:  # in answer to the end of the data; announcing it could go on for ever
-            advance(order, _EXPIRED, now, _END_OF_DATA)
-            self._expirations[_END_OF_DATA] += 1
-            return
-        if self._gridded[code]:
-            self._snap_to_grid(order)
-        reason = self._power.admit(order) if order.quantity > 0 else "zero-quantity"
-        if reason:
-            self._rejections[reason] += 1
-            self._advance(order, _REJECTED, now, reason)
-            return
-        advance(order, _ACCEPTED, now)
-        if self._announces:
-            self._announce(order, now)
-        self._book_of[code].add(order)
-        self._quiet_block = None
-        if order.time_in_force is _GTD:
-            self._agenda.schedule(
-                order.expires_ts, Phase.ORDER_TRAFFIC, lambda: self._expire(order, "good-till-date"), now
-            )
-
-    def _snap_to_grid(self, order: Order) -> None:
-        """Round the quantity down to whole lots, and the limit to a tick on the safe side."""
-        instrument = self._instruments[order.code]
-        if instrument.lot_size > 0:
-            order.quantity = math.floor(order.quantity / instrument.lot_size + _DUST) * instrument.lot_size
-        if instrument.tick_size > 0 and order.leg.limit == order.leg.limit:
-            order.leg = order.leg._replace(limit=_to_tick(order.leg.limit, order.side, instrument.tick_size))
-
-    def _cancel(self, request: CancelOrder) -> None:
-        if request.order.is_open:
-            self._close(request.order, _CANCELLED, request.reason)
-
-    def _expire(self, order: Order, reason: str) -> None:
-        if order.is_open:
-            self._close(order, _EXPIRED, reason)
-
-    def _close(self, order: Order, state: OrderState, reason: str) -> None:
+    def _end(self, index: int, state: int, reason: str) -> None:
         """End an order that has not filled to the end."""
-        if order.state is not _SUBMITTED:
-            self._power.settle(order, order.quantity - order.filled, is_over=True)
-            self._book_of[order.code].remove(order)
-            self._quiet_block = None
-        (self._expirations if state is _EXPIRED else self._cancellations)[reason] += 1
-        self._advance(order, state, self._clock.now, reason)
-
-    def _advance(self, order: Order, state: OrderState, now: int, reason: str = "") -> None:
-        advance(order, state, now, reason)
         if self._announces:
-            self._announce(order, now)
+            self._make_room()
+        entries.cancel(self._sim, index, state, self._reason(reason), self._clock.now)
+        self._quiet_block = None
+        if self._announces:
+            self._announce()
 
-    def _announce(self, order: Order, now: int) -> None:
-        self._agenda.post(OrderUpdate(now, order, order.state, order.reason))
+    def _reason(self, reason: str) -> int:
+        return self._table.reasons.number(reason)
 
     # Rows -------------------------------------------------------------------------------------------
 
     def follows(self, stream: StreamInfo) -> bool:
-        return stream.kind in self._books
+        return stream.kind in KINDS
 
     def next_row(self, segment: Segment, start: int, stop: int) -> int:
-        block = segment.block
-        view = self._seen_view if block is self._seen_block else self._view(block)
-        book = view.book
-        if not book.resting:
+        if not self._resting[0]:
             return stop
+        block = segment.block
         if block is self._done_block and start < self._done_until:
             start = self._done_until
         if block is self._quiet_block and start < self._quiet_until:
             start = self._quiet_until
         if start >= stop:
             return stop
-        # What a market order waits for is nearly always the very next row; the oldest came first.
-        waits_for_any = self._single and book.unconditional
-        if waits_for_any and block.ts.item(start) > book.orders[0][0].accepted_ts and view.trades_at(start):
+        # What a market order waits for is nearly always the very next row; waking in vain changes nothing.
+        if self._single and self._always[0]:
             return start
-        book.summarise()
-        row = next_match_nb(
-            block.ts,
-            block.instrument,
-            view.lows,
-            view.highs,
-            view.positive,
-            start,
-            stop,
-            book.any_price,
-            book.buy_limits,
-            book.sell_limits,
-            book.after,
-        )
+        view = self._view if block is self._seen_block else self._see(block)
+        row: int = entries.search(self._sim, view, start, stop)
         self._quiet_block, self._quiet_until = block, row
-        return row  # type: ignore[no-any-return]
+        return row
 
     def on_rows(self, segment: Segment, start: int, stop: int) -> int:
         """Match the whole instant that row ``start`` belongs to; its other rows will not be asked for again."""
-        block = segment.block
-        ts, end = block.ts, start + 1
-        now = ts.item(start)
-        while end < len(ts) and ts.item(end) == now:
-            end += 1
-        view = self._seen_view if block is self._seen_block else self._view(block)
-        book = view.book
-        if end == start + 1:
-            candidates = [(start, o) for o in book.orders[block.instrument.item(start)] if o.accepted_ts < now]
-        else:
-            candidates = self._candidates(segment, book, start, end)
-        taken: dict[int, float] = {}
-        if len(candidates) > 1:  # a stable sort: those that reduce a position first, then by row and age
-            candidates.sort(key=lambda candidate: not self._power.reduces(candidate[1]))
-        pending = self._agenda.pending
-        for row, order in candidates:
-            if pending:  # the ledger must know of one fill before the next order of the instant is paid for
-                self._agenda.drain()
-            self._match(view, row, order, now, taken)
-        self._done_block, self._done_until = block, end
-        self._quiet_block = None
+        block, books = segment.block, self._books
+        if self._announces or self._fill_count[0] + self._open[0] >= books.room:
+            self._make_room()
+        view = self._view if block is self._seen_block else self._see(block)
+        self._done_until = entries.match(self._sim, view, start)
+        self._done_block, self._quiet_block = block, None
+        if self._announces:
+            self._announce()
         return start + 1
 
-    def _candidates(self, segment: Segment, book: Book, start: int, end: int) -> list[tuple[int, Order]]:
-        """Orders that may fill in an instant of several rows, each with its row, in order of row and age."""
-        found: list[tuple[int, Order]] = []
-        block, row = segment.block, start
-        now = block.ts.item(start)
-        while row < end:
-            found += [(row, o) for o in book.orders[block.instrument.item(row)] if o.accepted_ts < now]
-            self._quiet_block = None
-            row = self.next_row(segment, row + 1, end)
-        return found
+    def _see(self, block: Block) -> int:
+        """Where the view of a block is; kept at hand for the one under way."""
+        self._seen_block, self._view = block, self._views.of(block).address
+        return self._view
 
-    def _match(self, view: MarketView, row: int, order: Order, now: int, taken: dict[int, float]) -> None:
-        """Try one order against one row, and book what fills."""
-        if order.state.is_terminal:
-            return
-        limit = order.leg.limit
-        opening, extreme, size = view.prices(row, order.side)
-        price = match_price(order.side, limit, opening, extreme)
-        if price == price:
-            if extreme == limit and opening != limit:
-                self._ambiguous += 1
-            self._execute(view, row, order, price, size, now, taken)
-        tif = order.time_in_force
-        if (tif is _IOC or tif is _FOK) and order.is_open:
-            self._close(order, _CANCELLED, f"{tif.value}-remainder")
+    def _make_room(self) -> None:
+        """Room for what may happen at once: every open order may fill, and some may end."""
+        count = self._open[0] + 1
+        self._books.make_room(count)
+        if 4 * count > len(self._events):
+            self._events = np.zeros(8 * count, EVENT)
+            self._head["events"] = address(self._events)
 
-    def _execute(
-        self, view: MarketView, row: int, order: Order, base: float, size: float, now: int, taken: dict[int, float]
-    ) -> None:
-        """Settle how much fills and at what price."""
-        wanted = quantity = order.quantity - order.filled
-        used = taken.get(row, 0.0)
-        share = self._settings.participation_limit
-        if share is not None and quantity > share * size - used:
-            quantity = self._whole_lots(order, share * size - used)
-        if quantity <= 0 or (quantity < wanted and order.time_in_force is _FOK):
-            return
-        price = base
-        concession = self._slippage(quantity, base, size, used, view.spread_at(row), self._slip_rates)
-        if concession:
-            low, high = view.range(row) if self._settings.clip_to_range else (math.nan, math.nan)
-            price = concede(order.side, base, concession, order.leg.limit, low, high)
-        fee = self._fee(order, quantity, price)
-        covered, reason = self._power.covered(order, quantity, price, fee)
-        if covered < quantity:
-            all_or_nothing = order.time_in_force is _FOK
-            covered = 0.0 if all_or_nothing else self._whole_lots(order, covered)
-        if covered > 0:
-            taken[row] = used + covered
-            if covered < quantity:
-                fee = self._fee(order, covered, price)
-            self._fill(order, covered, price, abs(price - base), fee, now)
-        if reason and order.is_open:
-            self._close(order, _CANCELLED, reason)
+    def _announce(self) -> None:
+        """Post what the compiled core says has happened, for those who listen."""
+        count = int(self._head["event_count"][0])
+        self._head["event_count"] = 0
+        for ts, index, number, state, reason in self._events[:count].tolist():
+            order = SimulatedOrder(self._table, index)
+            if number >= 0:
+                fill = self._books.fills[number]
+                fields = ("code", "side", "quantity", "price", "commission", "slippage")
+                self._pending.append(Fill(ts, order, *(fill[name].item() for name in fields)))
+            else:
+                self._pending.append(OrderUpdate(ts, order, OrderState(STATES[state]), self._table.reasons[reason]))
 
-    def _whole_lots(self, order: Order, quantity: float) -> float:
-        lot = self._instruments[order.code].lot_size
-        return math.floor(quantity / lot + _DUST) * lot if lot > 0 else quantity
-
-    def _fill(self, order: Order, quantity: float, price: float, concession: float, fee: float, now: int) -> None:
-        before = order.filled
-        total = before + quantity
-        if order.quantity - total <= _DUST * order.quantity:
-            total = order.quantity
-        order.average_price = price if before == 0 else (order.average_price * before + price * quantity) / total
-        order.filled = total
-        order.commission += fee
-        fill = _new(Fill, (now, order, order.code, order.side, quantity, price, fee, concession))
-        self._fills.append(fill)
-        self._agenda.pending.append(fill)
-        is_over = total == order.quantity
-        self._power.settle(order, quantity, is_over)
-        if is_over:
-            advance(order, _FILLED, now)
-            if self._announces:
-                self._announce(order, now)
-            self._book_of[order.code].remove(order)
-        else:
-            self._advance(order, _PARTIALLY_FILLED, now)
-
-    def _fee(self, order: Order, quantity: float, price: float) -> float:
-        """What executing ``quantity`` more at ``price`` adds to the order's commission."""
-        total = order.filled + quantity
-        average = price if total == quantity else (order.average_price * order.filled + price * quantity) / total
-        return self._commission(total, average, self._multipliers[order.code], self._rates) - order.commission
-
-    def _view(self, block: Block) -> MarketView:
-        """The block in the words of matching; made once per block, and kept at hand for the one under way."""
-        view = block.cache.get(MarketView)
-        if view is None:
-            kind = self._kinds[block.stream]
-            view = MarketView(block, kind, self._books[kind], self._settings.fill_on_zero_volume)
-            block.cache[MarketView] = view
-        self._seen_block, self._seen_view = block, view
-        return view
-
-    def _finest_books(self, run: Run) -> list[Book]:
-        """The book of each instrument: that of the finest kind of data there is of it."""
-        named = {kind: set[str]() for kind in _FINEST_FIRST}
-        for stream in run.streams:
-            if stream.kind in named:
-                named[stream.kind].update(instrument.name for instrument in stream.instruments)
-        return [self._books[next((kind for kind in _FINEST_FIRST if name in named[kind]), BAR)] for name in self._names]
-
-    # Start and end ----------------------------------------------------------------------------------------
+    # Start and end ----------------------------------------------------------------------------------
 
     def on_start(self) -> None:
-        self._announces = self._agenda.listens(OrderUpdate)
+        self._announces = self._agenda.listens(OrderUpdate) or self._agenda.listens(Fill)
+        self._head["announces"] = self._is_special = self._announces
 
     def on_stop(self) -> None:
         for order in self.open_orders():
-            self._expire(order, _END_OF_DATA)
-        self._has_ended = True
+            if order.is_open:  # not ended with another
+                assert isinstance(order, SimulatedOrder)
+                self._end(order.index, EXPIRED, "end-of-data")
+        self._has_ended = self._is_special = True
 
     def tables(self) -> Mapping[str, Any]:
         from qengine_broker_sim import tables
 
         return {
-            "orders": lambda: tables.orders(self._orders),
-            "fills": lambda: tables.fills(self._fills, self._instruments),
+            "orders": lambda: tables.orders(self._table, self._order_count[0]),
+            "fills": lambda: tables.fills(self._books, self._instruments),
         }
 
     def counts(self) -> Mapping[str, Any]:
+        records = self._table.records[: self._order_count[0]]
         return {
-            "orders": len(self._orders),
-            "fills": len(self._fills),
-            "rejections": dict(sorted(self._rejections.items())),
-            "cancellations": dict(sorted(self._cancellations.items())),
-            "expirations": dict(sorted(self._expirations.items())),
-            "unfilled_at_end": self._expirations[_END_OF_DATA],
-            "ambiguous_bars": self._ambiguous,
+            "orders": len(records),
+            "fills": self._books.fill_count,
+            "rejections": self._by_reason(records, REJECTED),
+            "cancellations": self._by_reason(records, CANCELLED),
+            "expirations": self._by_reason(records, EXPIRED),
+            "unfilled_at_end": self._by_reason(records, EXPIRED).get("end-of-data", 0),
+            "ambiguous_bars": int(self._queues["ambiguous"].sum()),
         }
 
+    def _by_reason(self, records: Any, state: int) -> dict[str, int]:
+        numbers = Counter(records["reason"][records["state"] == state].tolist())
+        return dict(sorted((self._table.reasons[number], count) for number, count in numbers.items()))
 
-def _to_tick(price: float, side: int, tick: float) -> float:
-    """Round a limit to the grid, towards the safe side: a buy down, a sell up."""
-    steps = price / tick
-    near = round(steps)
-    if abs(steps - near) < 1e-6:
-        return near * tick
-    return (math.floor(steps) if side > 0 else math.ceil(steps)) * tick
+
+def _books_of(run: Run) -> tuple[Any, Any]:
+    ledger: Any = run.ledger
+    if not hasattr(ledger, "books"):
+        raise ConfigError(
+            f"The simulated broker books fills in compiled code, and {type(ledger).__name__} keeps no books for that: "
+            "choose the ledger 'standard', or one that has qengine_portfolio's Books and Views."
+        )
+    return ledger.books, ledger.views
+
+
+def _blank() -> npt.NDArray[Any]:
+    """What an order is unless something else is said."""
+    blank = np.zeros(1, ORDER)
+    for name in ("accepted_ts", "closed_ts", "expires_ts", "not_before", "token", "born"):
+        blank[name] = -1
+    for name in ("next", "previous", "kin", "parent", "group"):
+        blank[name] = -1
+    for name in ("limit", "trigger", "trail", "mark"):
+        blank[name] = math.nan
+    blank["ratio"] = 1.0
+    return blank
+
+
+def _form_of(time_in_force: TimeInForce, leg: Leg) -> tuple[float, ...]:
+    """What an order shares with others of its kind, in the order of the record's fields."""
+    return (
+        TIMES_IN_FORCE.index(time_in_force.value),
+        int(leg.is_touch),
+        int(leg.trail_is_percent),
+        int(leg.group_reduces),
+        int(leg.post_only),
+        int(leg.reduce_only),
+        _SHAPES[leg.from_fill],
+        leg.display if leg.display == leg.display else _INF,
+        leg.participation if leg.participation == leg.participation else _INF,
+        leg.limit_offset if leg.limit_offset == leg.limit_offset else NAN,
+    )
+
+
+_BLANK = _blank()
+
+
+def _finest_kinds(run: Run) -> list[int]:
+    """By instrument: the finest kind of data that there is of it."""
+    finest = dict.fromkeys((instrument.name for instrument in run.instruments), BARS)
+    for stream in run.streams:
+        for instrument in stream.instruments if stream.kind in KINDS else ():
+            finest[instrument.name] = min(finest[instrument.name], KINDS[stream.kind])
+    return list(finest.values())

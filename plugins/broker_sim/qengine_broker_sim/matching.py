@@ -1,86 +1,501 @@
-"""The matching core: which row can fill something, and at what price. It knows no orders and no money.
+"""Compiled: the one matching core. Which orders an instant of market data concerns, in what order, at what price.
 
-``match_price`` is the one statement of when and where a primitive fills, ``concede`` of what slippage may
-do to it. Both are scalar functions in the subset numba compiles: Python calls them as they are, compiled
-code through their ``_nb`` twins, and both get the same bits.
+Independent orders are tried by age; orders that depend on one another (brackets, one-cancels-other,
+stop-limits) are led along the path of prices inside the bar, and where the path decides, the policy does.
 """
 
 from __future__ import annotations
 
-from numba import njit, types
+import numpy as np
+from numba import from_dtype, njit
+from qengine_portfolio import booking
+from qengine_portfolio.native import codes_at, floats_at, times_at
 
-__all__ = ["concede", "concede_nb", "match_price", "match_price_nb", "next_match_nb"]
-
-# Columns that come straight from Arrow are read-only; writeable arrays are taken as well.
-_I8 = types.Array(types.int64, 1, "C", readonly=True)
-_I4 = types.Array(types.int32, 1, "C", readonly=True)
-_U1 = types.Array(types.uint8, 1, "C", readonly=True)
-_F8 = types.Array(types.float64, 1, "C", readonly=True)
-
-
-def match_price(side: int, limit: float, opening: float, extreme: float) -> float:
-    """The price at which a primitive fills on a row, before slippage; NaN if it does not.
-
-    ``limit`` is NaN for a market order. ``opening`` is the row's first price for this side and
-    ``extreme`` the best one it reached: a bar's low for a buy, its high for a sell; for prints and quotes
-    all are the same price. A touch fills; a gap through the limit fills at the opening (an improvement).
-    """
-    if limit != limit:
-        return opening
-    if side > 0:
-        if extreme <= limit:
-            return opening if opening < limit else limit
-    elif extreme >= limit:
-        return opening if opening > limit else limit
-    return float("nan")
-
-
-def concede(side: int, price: float, concession: float, limit: float, low: float, high: float) -> float:
-    """The price after slippage: never beyond the limit, never outside ``[low, high]`` (NaN: no bound)."""
-    if side > 0:
-        price += concession
-        if price > high:
-            price = high
-        if price > limit:
-            price = limit
-    else:
-        price -= concession
-        if price < low:
-            price = low
-        if price < limit:
-            price = limit
-    return price
-
-
-match_price_nb = njit("float64(int64, float64, float64, float64)", cache=True, nogil=True)(match_price)
-concede_nb = njit("float64(int64, float64, float64, float64, float64, float64)", cache=True, nogil=True)(concede)
-
-
-@njit(
-    types.int64(_I8, _I4, _F8, _F8, _F8, types.int64, types.int64, _U1, _F8, _F8, _I8),
-    cache=True,
-    nogil=True,
+from qengine_broker_sim.execution import close, execute, is_open, token_of, trailed
+from qengine_broker_sim.layout import (
+    AMBIGUOUS_BAR,
+    CANCELLED,
+    FOK,
+    FOK_REMAINDER,
+    IOC,
+    IOC_REMAINDER,
+    MARK_EXTREME,
+    NEAREST_EXTREME_FIRST,
+    NEXT_CLOSE,
+    OPEN_HIGH_LOW_CLOSE,
+    OPEN_LOW_HIGH_CLOSE,
+    ORDER,
+    POST_ONLY,
+    REJECT_AMBIGUOUS,
 )
-def next_match_nb(  # type: ignore[no-untyped-def]
-    ts, codes, lows, highs, volumes, start, stop, any_price, buy_limits, sell_limits, after
-):
-    """The first row in ``[start, stop)`` that may fill an order of its instrument, or ``stop``.
+from qengine_broker_sim.prices import limit_price, trigger_price
+from qengine_broker_sim.resting import forms_of, heads_of, orders_of, queues_of, refresh, views_of
 
-    By instrument: ``any_price`` says an order fills whatever the price, ``buy_limits`` and ``sell_limits``
-    are the nearest resting limits (-inf and inf for none), ``after`` is the earliest arrival. A
-    ``volumes`` of length 0 means that rows without volume count too.
+__all__ = ["match_instant"]
+
+_ORDER = from_dtype(ORDER)
+
+
+@njit
+def match_instant(sim, view, start):
+    """Match every row that shares the timestamp of row ``start``; return the row after the last of them.
+
+    What reduces a position goes first, so that what it frees can pay for the rest.
     """
-    counts_volume = len(volumes) > 0
-    if len(buy_limits) == 1:
-        buy, sell, since, always = buy_limits[0], sell_limits[0], after[0], any_price[0]
-        for row in range(start, stop):
-            touched = lows[row] <= buy or highs[row] >= sell or always
-            if touched and ts[row] > since and (not counts_volume or volumes[row] > 0):
-                return row
-        return stop
-    for row in range(start, stop):
-        code = codes[row]
-        touched = lows[row] <= buy_limits[code] or highs[row] >= sell_limits[code] or any_price[code]
-        if touched and ts[row] > after[code] and (not counts_volume or volumes[row] > 0):
-            return row
-    return stop
+    queues, seen = queues_of(sim), views_of(view)[0]
+    ts, codes = times_at(seen.ts), codes_at(seen.codes)
+    now, end = ts[start], start + 1
+    while end < seen.rows and ts[end] == now:
+        end += 1
+    taken = np.zeros(end - start)
+    is_single = end == start + 1 and queues[codes[start]].count <= 1
+    for exits_only in range(0 if not is_single else 1, 2):
+        for row in range(start, end):
+            queue = queues[codes[row]]
+            if queue.count > 0 and queue.kind == seen.kind and _fills_at_all(sim, view, row):
+                taken[row - start] = _match_row(sim, view, row, now, exits_only == 0, taken[row - start])
+    return end
+
+
+@njit
+def _fills_at_all(sim, view, row):
+    """Whether a row fills anything, given the rule on rows without volume."""
+    seen = views_of(view)[0]
+    if heads_of(sim)[0].zero_volume or seen.kind == 0 or seen.buy_size == 0:
+        return True
+    return floats_at(seen.buy_size)[row] > 0.0
+
+
+@njit
+def _match_row(sim, view, row, now, exits_only, taken):
+    """Match one row against the orders of its instrument; return how much of its volume is taken."""
+    head, seen = heads_of(sim)[0], views_of(view)[0]
+    code = codes_at(seen.codes)[row]
+    queue = queues_of(sim)[code]
+    token = token_of(view, row)
+    if queue.entangled > 0:  # as a whole, early if any of it exits
+        if queue.token == token or (exits_only and not _any_exits(sim, queue)):
+            return taken
+        queue.token = token
+        return _match_tangle(sim, view, row, code, now, taken)
+    orders, forms = orders_of(sim), forms_of(sim)
+    index = queue.first
+    while index >= 0:
+        order = orders[index]
+        following = order.next
+        if _may_act(sim, index, token, now) and (not exits_only or _exits(head.books, order)):
+            order.token = token
+            taken += _try_alone(sim, view, row, index, taken)
+            _after_try(sim, view, row, index, forms[order.form].time_in_force, now)
+        index = following
+    return taken
+
+
+@njit
+def _any_exits(sim, queue):
+    orders, books = orders_of(sim), heads_of(sim)[0].books
+    index = queue.first
+    while index >= 0:
+        if orders[index].active and _exits(books, orders[index]):
+            return True
+        index = orders[index].next
+    return False
+
+
+@njit
+def _may_act(sim, index, token, now):
+    order = orders_of(sim)[index]
+    if not order.active or order.token == token or not is_open(order) or order.not_before >= now:
+        return False
+    return order.accepted_ts < now or order.born == token
+
+
+@njit
+def _exits(books, order):
+    """Whether a fill of this order would bring its position closer to zero."""
+    held = booking.positions_of(books)[booking.place_of(books, order.account, order.code)].quantity
+    return held != 0.0 and (held > 0) != (order.side > 0)
+
+
+@njit
+def _after_try(sim, view, row, index, time_in_force, now):
+    """What is good for one row ends with it; what stays has rested."""
+    order = orders_of(sim)[index]
+    if not is_open(order):
+        return
+    order.rested = 1
+    if time_in_force == IOC:
+        close(sim, index, CANCELLED, IOC_REMAINDER, now)
+    elif time_in_force == FOK:
+        close(sim, index, CANCELLED, FOK_REMAINDER, now)
+    elif forms_of(sim)[order.form].post_only:
+        refresh(sim, index)
+    if is_open(order) and order.trail == order.trail and not order.triggered:
+        _move_mark(sim, view, row, index)
+
+
+@njit
+def _move_mark(sim, view, row, index):
+    """After a row has been tried against the old mark, move the mark of a trailing order."""
+    order, seen = orders_of(sim)[index], views_of(view)[0]
+    if heads_of(sim)[0].trail_mark == MARK_EXTREME:
+        column = seen.buy_low if order.side > 0 else seen.sell_high
+    else:
+        column = seen.close
+    best = floats_at(column)[row]
+    better = best < order.mark if order.side > 0 else best > order.mark
+    if better or order.mark != order.mark:
+        order.mark = best
+        order.trigger = trailed(order, forms_of(sim)[order.form])
+        refresh(sim, index)
+
+
+# Orders on their own --------------------------------------------------------------------------------------
+
+
+@njit
+def _try_alone(sim, view, row, index, taken):
+    """Try an order whose outcome does not depend on the path; return the quantity filled."""
+    head, order, seen = heads_of(sim)[0], orders_of(sim)[index], views_of(view)[0]
+    buys = order.side > 0
+    opening = floats_at(seen.buy_open if buys else seen.sell_open)[row]
+    low = floats_at(seen.buy_low if buys else seen.sell_low)[row]
+    high = floats_at(seen.buy_high if buys else seen.sell_high)[row]
+    if head.timing == NEXT_CLOSE and seen.kind == 2:
+        opening = low = high = floats_at(seen.close)[row]
+    if order.trigger == order.trigger and not order.triggered:
+        rises = buys != (forms_of(sim)[order.form].is_touch != 0)
+        price = trigger_price(rises, order.trigger, opening, high if rises else low)
+        if price != price:
+            return 0.0
+        order.triggered = 1
+        refresh(sim, index)
+        return execute(sim, view, row, index, price, taken, price == opening)
+    limit, extreme = order.limit, low if buys else high
+    price = limit_price(order.side, limit, opening, extreme, head.penetrates != 0)
+    if price != price:
+        return 0.0
+    if extreme == limit and opening != limit:
+        queues_of(sim)[order.code].ambiguous += 1
+    at_market = price == opening
+    if at_market and not order.rested and forms_of(sim)[order.form].post_only:
+        close(sim, index, CANCELLED, POST_ONLY, times_at(seen.ts)[row])
+        return 0.0
+    return execute(sim, view, row, index, price, taken, at_market)
+
+
+# Orders that depend on one another ------------------------------------------------------------------------
+
+
+@njit
+def _match_tangle(sim, view, row, code, now, taken):
+    """Lead the orders of one instrument along the path inside a bar that the policy says."""
+    head, seen = heads_of(sim)[0], views_of(view)[0]
+    queue = queues_of(sim)[code]
+    policy = head.path
+    if seen.kind != 2 or head.timing == NEXT_CLOSE or not _any_reached(sim, view, row, code, now):
+        taken = _walk(sim, view, row, code, now, OPEN_HIGH_LOW_CLOSE, taken)
+    elif policy in (OPEN_HIGH_LOW_CLOSE, OPEN_LOW_HIGH_CLOSE):
+        taken = _walk(sim, view, row, code, now, policy, taken)
+    else:
+        saved_orders, saved_positions, saved_cash, saved_accounts, saved = _snapshot(sim, code)
+        worth = np.zeros(2)
+        filled = np.zeros(2)
+        head.trial = 1
+        for path in range(2):
+            _walk(sim, view, row, code, now, path + 1, taken)
+            worth[path] = _worth(sim, view, row, code)
+            filled[path] = booking.heads_of(head.books)[0].fill_count - saved[0]
+            _restore(sim, code, saved_orders, saved_positions, saved_cash, saved_accounts, saved)
+        head.trial = 0
+        differs = worth[0] != worth[1] or filled[0] != filled[1]
+        if differs:
+            queue.ambiguous += 1
+        if differs and policy == REJECT_AMBIGUOUS:
+            _give_up(sim, code, now)
+            return taken
+        path = OPEN_HIGH_LOW_CLOSE if worth[0] <= worth[1] else OPEN_LOW_HIGH_CLOSE
+        if policy == NEAREST_EXTREME_FIRST:
+            path = _nearest_first(view, row)
+        taken = _walk(sim, view, row, code, now, path, taken)
+    _finish_row(sim, view, row, code, now)
+    return taken
+
+
+@njit
+def _nearest_first(view, row):
+    seen = views_of(view)[0]
+    opening = floats_at(seen.buy_open)[row]
+    to_low = opening - floats_at(seen.buy_low)[row]
+    to_high = floats_at(seen.sell_high)[row] - opening
+    return OPEN_HIGH_LOW_CLOSE if to_high < to_low else OPEN_LOW_HIGH_CLOSE
+
+
+@njit
+def _any_reached(sim, view, row, code, now):
+    """Whether the row sets off or fills any order at all: most rows do not, and need no path."""
+    orders, seen = orders_of(sim), views_of(view)[0]
+    opening = floats_at(seen.buy_open)[row]
+    low = floats_at(seen.buy_low)[row]
+    high = floats_at(seen.sell_high)[row]
+    token, index = token_of(view, row), queues_of(sim)[code].first
+    while index >= 0:
+        if _may_act(sim, index, token, now):
+            if _is_ready(sim, index, opening) or _level_in(sim, index, opening, high):
+                return True
+            if _level_in(sim, index, opening, low):
+                return True
+        index = orders[index].next
+    return False
+
+
+@njit
+def _is_ready(sim, index, price):
+    """Whether an order is set off, or trades, when its side's price is ``price``."""
+    order = orders_of(sim)[index]
+    if order.trigger == order.trigger and not order.triggered:
+        rises = (order.side > 0) != (forms_of(sim)[order.form].is_touch != 0)
+        return price >= order.trigger if rises else price <= order.trigger
+    limit = order.limit
+    if limit != limit:
+        return True
+    if heads_of(sim)[0].penetrates:
+        return price < limit if order.side > 0 else price > limit
+    return price <= limit if order.side > 0 else price >= limit
+
+
+@njit
+def _level_of(sim, index):
+    """The price that an order waits for, and whether it waits for prices to rise to it."""
+    order = orders_of(sim)[index]
+    if order.trigger == order.trigger and not order.triggered:
+        return order.trigger, (order.side > 0) != (forms_of(sim)[order.form].is_touch != 0)
+    return order.limit, order.side < 0
+
+
+@njit
+def _level_in(sim, index, start, stop):
+    """Whether the price that an order waits for lies on the way from ``start`` to ``stop``."""
+    order = orders_of(sim)[index]
+    level, rises = _level_of(sim, index)
+    is_limit = not (order.trigger == order.trigger and not order.triggered)
+    reached = start <= level <= stop if rises else stop <= level <= start
+    if reached and is_limit and heads_of(sim)[0].penetrates and level == stop:
+        return False
+    return reached
+
+
+@njit
+def _path_of(sim, view, row, path):
+    """The prices that a row passes through, in order: four of a bar, one of a print or under closing prices."""
+    seen = views_of(view)[0]
+    points = np.empty(4)
+    close_price = floats_at(seen.close)[row]
+    if seen.kind != 2 or heads_of(sim)[0].timing == NEXT_CLOSE:
+        points[0] = close_price
+        return points, 1
+    low = floats_at(seen.buy_low)[row]
+    high = floats_at(seen.sell_high)[row]
+    points[0] = floats_at(seen.buy_open)[row]
+    points[1] = high if path == OPEN_HIGH_LOW_CLOSE else low
+    points[2] = low if path == OPEN_HIGH_LOW_CLOSE else high
+    points[3] = close_price
+    return points, 4
+
+
+@njit
+def _walk(sim, view, row, code, now, path, taken):
+    """Lead the orders of an instrument along a path of prices; return the volume taken by then."""
+    seen = views_of(view)[0]
+    points, count = _path_of(sim, view, row, path)
+    is_quote = seen.kind == 0
+    ask = floats_at(seen.buy_open)[row]
+    bid = floats_at(seen.sell_open)[row]
+    token, price, leg = token_of(view, row), points[0], 0
+    while True:
+        index = _first_ready(sim, code, token, now, ask if is_quote else price, bid if is_quote else price)
+        if index >= 0:
+            here = price
+            if is_quote:
+                here = ask if orders_of(sim)[index].side > 0 else bid
+            taken += _act(sim, view, row, index, here, leg == 0 and price == points[0], taken, token)
+            continue
+        if leg == count - 1:
+            return taken
+        index, level = _nearest(sim, code, token, now, price, points[leg + 1])
+        if index >= 0:
+            price = level
+            taken += _act(sim, view, row, index, price, False, taken, token)
+            continue
+        leg += 1
+        price = points[leg]
+
+
+@njit
+def _first_ready(sim, code, token, now, ask, bid):
+    """The oldest order that acts at the present price, or -1."""
+    orders = orders_of(sim)
+    index = queues_of(sim)[code].first
+    while index >= 0:
+        order = orders[index]
+        if _may_act(sim, index, token, now) and _is_ready(sim, index, ask if order.side > 0 else bid):
+            return index
+        index = order.next
+    return -1
+
+
+@njit
+def _nearest(sim, code, token, now, start, stop):
+    """The order whose price comes first on the way from ``start`` to ``stop`` (the older of two), and that price."""
+    orders = orders_of(sim)
+    best, found = np.nan, -1
+    index = queues_of(sim)[code].first
+    while index >= 0:
+        order = orders[index]
+        if _may_act(sim, index, token, now) and _level_in(sim, index, start, stop):
+            level = _level_of(sim, index)[0]
+            if found < 0 or abs(level - start) < abs(best - start):
+                best, found = level, index
+        index = order.next
+    return found, best
+
+
+@njit
+def _act(sim, view, row, index, price, at_opening, taken, token):
+    """An order's price has come: set it off, or trade. Returns the quantity filled."""
+    order = orders_of(sim)[index]
+    form = forms_of(sim)[order.form]
+    if order.trigger == order.trigger and not order.triggered:
+        order.triggered = 1
+        if form.limit_offset == form.limit_offset:
+            order.limit = order.trigger + (form.limit_offset if order.side > 0 else -form.limit_offset)
+        refresh(sim, index)
+        if order.limit == order.limit:
+            return 0.0  # a limit order from here on: it trades at once if the price allows
+    order.token = token
+    if at_opening and form.post_only and not order.rested:
+        close(sim, index, CANCELLED, POST_ONLY, times_at(views_of(view)[0].ts)[row])
+        return 0.0
+    return execute(sim, view, row, index, price, taken, at_opening)
+
+
+@njit
+def _finish_row(sim, view, row, code, now):
+    """After a path: what is good for one row ends, and the marks of trailing orders move."""
+    orders, forms = orders_of(sim), forms_of(sim)
+    index = queues_of(sim)[code].first
+    while index >= 0:
+        order = orders[index]
+        following = order.next
+        if order.active and is_open(order) and order.accepted_ts < now and order.not_before < now:
+            _after_try(sim, view, row, index, forms[order.form].time_in_force, now)
+            if following >= 0 and not orders[following].linked:  # ended with this one
+                following = queues_of(sim)[code].first
+        index = following
+
+
+@njit
+def _give_up(sim, code, now):
+    """Cancel the orders of an instrument that the path would have decided."""
+    orders = orders_of(sim)
+    index = queues_of(sim)[code].first
+    while index >= 0:
+        order = orders[index]
+        if order.tangled and order.active and is_open(order):
+            close(sim, index, CANCELLED, AMBIGUOUS_BAR, now)
+            index = queues_of(sim)[code].first
+        else:
+            index = order.next
+
+
+@njit
+def _worth(sim, view, row, code):
+    """Cash and this instrument's positions at the bar's close, over all accounts."""
+    books = heads_of(sim)[0].books
+    close_price = floats_at(views_of(view)[0].close)[row]
+    total = 0.0
+    for account in range(booking.heads_of(books)[0].account_count):
+        held = booking.positions_of(books)[booking.place_of(books, account, code)].quantity
+        total += booking.cash_of(books, account) + held * close_price * booking.unit_value(books, code)
+    return total
+
+
+@njit
+def _relatives(sim, code):
+    """The orders of a queue and all those tied to one of them, as indices without repetition."""
+    orders = orders_of(sim)
+    count = 0
+    index = queues_of(sim)[code].first
+    while index >= 0:
+        count += 1
+        other = orders[index].kin
+        while other >= 0 and other != index:
+            count += 1
+            other = orders[other].kin
+        index = orders[index].next
+    found = np.empty(count, np.int64)
+    count = 0
+    index = queues_of(sim)[code].first
+    while index >= 0:
+        found[count] = index
+        count += 1
+        other = orders[index].kin
+        while other >= 0 and other != index:
+            found[count] = other
+            count += 1
+            other = orders[other].kin
+        index = orders[index].next
+    return np.unique(found)
+
+
+@njit
+def _snapshot(sim, code):
+    """Everything that trying a path may change."""
+    head = heads_of(sim)[0]
+    books = head.books
+    rules = booking.heads_of(books)[0]
+    relatives = _relatives(sim, code)
+    orders = np.empty(len(relatives), _ORDER)
+    for place in range(len(relatives)):
+        orders[place] = orders_of(sim)[relatives[place]]
+    accounts = rules.account_count
+    positions = np.empty((accounts, 5))
+    owners = np.empty((accounts, 5))
+    for account in range(accounts):
+        position = booking.positions_of(books)[booking.place_of(books, account, code)]
+        positions[account, 0], positions[account, 1] = position.quantity, position.average_price
+        positions[account, 2], positions[account, 3] = position.realised_pnl, position.selling
+        positions[account, 4] = position.sellers
+        owner = booking.accounts_of(books)[account]
+        owners[account, 0], owners[account, 1] = owner.reserved, owner.reservations
+        owners[account, 2], owners[account, 3] = owner.month_quantity, owner.month_notional
+        owners[account, 4] = owner.month
+    cash = booking.cash_array(books).copy()
+    saved = np.array([float(rules.fill_count), float(head.event_count), booking.marks_of(books)[code]])
+    return (relatives, orders), positions, cash, owners, saved
+
+
+@njit
+def _restore(sim, code, saved_orders, positions, cash, owners, saved):
+    head = heads_of(sim)[0]
+    books = head.books
+    rules = booking.heads_of(books)[0]
+    relatives, orders = saved_orders
+    for place in range(len(relatives)):
+        orders_of(sim)[relatives[place]] = orders[place]
+    for account in range(rules.account_count):
+        position = booking.positions_of(books)[booking.place_of(books, account, code)]
+        is_held, was_held = position.quantity != 0.0, positions[account, 0] != 0.0
+        if is_held != was_held:
+            booking.list_as_held(books, account, code, was_held)
+        position.quantity, position.average_price = positions[account, 0], positions[account, 1]
+        position.realised_pnl, position.selling = positions[account, 2], positions[account, 3]
+        position.sellers = int(positions[account, 4])
+        owner = booking.accounts_of(books)[account]
+        owner.reserved, owner.reservations = owners[account, 0], int(owners[account, 1])
+        owner.month_quantity, owner.month_notional = owners[account, 2], owners[account, 3]
+        owner.month = int(owners[account, 4])
+    booking.cash_array(books)[:] = cash
+    rules.fill_count = int(saved[0])
+    head.event_count = int(saved[1])
+    booking.marks_of(books)[code] = saved[2]

@@ -15,13 +15,14 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from qengine_broker_sim import SimulatedBroker
+from qengine_broker_sim.states import TRANSITIONS
 from qengine_costs import FixedBps, HalfSpread, NoCommission, NoSlippage, Percent, PerShare, PerTrade, VolumeShare
 from qengine_strategy import Strategy
 from qengine_strategy.testing import ListFeed
 
 from qengine_core.engine import Engine
 from qengine_core.manager import Plugins
-from qengine_core.plugin import Instrument
+from qengine_core.plugin import Instrument, OrderState
 
 PLUGINS = Plugins.discover()
 NAMES = ("A", "B", "C")
@@ -47,14 +48,14 @@ class World:
     cash: float
     lane: type
 
-    def run(self, wake="interest"):
+    def run(self, wake="interest", lane=None):
         feeds = [
             ListFeed(rows=rows, kind=kind, block_rows=size, instruments=self.instruments)
             for kind, rows, size in self.streams
         ]
         return Engine(
             feed=feeds,
-            strategy=self.lane(script=self.script, every=self.every, timers=self.timers),
+            strategy=(lane or self.lane)(script=self.script, every=self.every, timers=self.timers),
             ledger={"use": "standard", "cash": self.cash, "tick_interval": 0.0},
             broker=self.broker,
             commission=self.commission,
@@ -258,6 +259,27 @@ def test_every_order_ends_in_exactly_one_terminal_state_with_a_reason_that_is_co
     ):
         reasons = orders.filter(state=state)["reason"].to_list()
         assert result.counts[counted] == dict(sorted(collections.Counter(reasons).items()))
+
+
+@settings(phases=PHASES, max_examples=60, deadline=None)
+@given(worlds())
+def test_orders_go_through_their_states_as_the_table_says(world):
+    heard = []
+
+    class Listening(OnEverything):
+        def on_order(self, ctx, update):
+            heard.append((update.order.id, update.state, update.reason))
+            super().on_order(ctx, update)
+
+    result = world.run(lane=Listening)
+    states = collections.defaultdict(lambda: OrderState.NEW)
+    for order, state, reason in heard:
+        assert state in TRANSITIONS[states[order]]
+        states[order] = state
+        assert bool(reason) == (state.is_terminal and state is not OrderState.FILLED)
+    for row in result.orders.iter_rows(named=True):
+        if row["order_id"] in states and row["reason"] != "end-of-data":
+            assert states[row["order_id"]].value == row["state"]
 
 
 @settings(phases=PHASES, max_examples=60, deadline=None)

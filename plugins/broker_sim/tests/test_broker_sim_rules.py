@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import math
-import struct
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from qengine_broker_sim import SimulatedBroker
-from qengine_broker_sim.matching import concede, concede_nb, match_price, match_price_nb
-from qengine_broker_sim.states import TRANSITIONS, advance
+from qengine_broker_sim.states import TRANSITIONS
 from qengine_costs import FixedBps, PerShare, VolumeShare
 from qengine_orders import Limit
 from qengine_strategy import Strategy
@@ -18,13 +14,9 @@ from qengine_strategy.testing import ListFeed, drive
 
 from qengine_core.engine import Engine
 from qengine_core.plugin import (
-    MARKET_LEG,
-    ConfigError,
     Instrument,
     Leg,
-    Order,
     OrderState,
-    RunError,
     TimeInForce,
     component,
 )
@@ -481,20 +473,7 @@ def test_the_minimum_commission_counts_once_per_order_not_per_partial_fill():
     assert only_order(result)["commission"] == pytest.approx(2.5)
 
 
-# What it does not match ----------------------------------------------------------------------------------
-
-
-@component
-class Stop:
-    """A type this broker cannot match yet."""
-
-    def legs(self):
-        return (Leg(trigger=9.0),)
-
-
-def test_an_order_type_of_triggers_is_refused_in_one_sentence():
-    with pytest.raises(ConfigError, match="triggers or several legs"):
-        run(FLAT, {1: buy(1, type=Stop())})
+# Recipes and states --------------------------------------------------------------------------------------
 
 
 @component
@@ -505,9 +484,9 @@ class Half:
         return (Leg(ratio=0.5),)
 
 
-def test_a_leg_of_part_of_the_quantity_is_refused_not_filled_whole():
-    with pytest.raises(ConfigError, match="whole quantity"):
-        run(FLAT, {1: buy(1, type=Half())})
+def test_a_leg_of_part_of_the_quantity_fills_that_part():
+    result = run([bar(1, 10.0), bar(2, 10.0)], {1: buy(8, type=Half())})
+    assert only_order(result)["quantity"] == only_order(result)["filled"] == 4.0
 
 
 def test_an_order_type_may_be_given_as_an_object():
@@ -516,50 +495,28 @@ def test_an_order_type_may_be_given_as_an_object():
     assert prices(result) == [8.0]
 
 
-# The parts -----------------------------------------------------------------------------------------------
-
-
-PRICE = st.floats(0.01, 1e6) | st.sampled_from([math.nan, math.inf, 1.0, 2.0])
-
-
-def bits(value):
-    return struct.pack("d", value)
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.sampled_from([1, -1]), PRICE, PRICE, PRICE)
-def test_match_price_gives_python_and_compiled_code_the_same_bits(side, limit, opening, extreme):
-    plain, compiled = match_price(side, limit, opening, extreme), match_price_nb(side, limit, opening, extreme)
-    assert math.isnan(plain) if math.isnan(compiled) else bits(plain) == bits(compiled)
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.sampled_from([1, -1]), PRICE, st.floats(0, 10), PRICE, PRICE, PRICE)
-def test_concede_gives_python_and_compiled_code_the_same_bits(side, price, concession, limit, low, high):
-    arguments = (side, price, concession, limit, low, high)
-    plain, compiled = concede(*arguments), concede_nb(*arguments)
-    assert math.isnan(plain) if math.isnan(compiled) else bits(plain) == bits(compiled)
-
-
-def an_order(state):
-    order = Order(1, 0, "X", 1, 1.0, "market", MARKET_LEG, TimeInForce.GTC, -1, "", 0)
-    order.state = state
-    return order
-
-
-@pytest.mark.parametrize("state", OrderState)
-@pytest.mark.parametrize("following", OrderState)
-def test_only_the_steps_of_the_state_table_are_possible(state, following):
-    order = an_order(state)
-    if following in TRANSITIONS[state]:
-        advance(order, following, 7, "why")
-        assert order.state is following
-        assert (order.closed_ts, order.reason) == ((7, "why") if following.is_terminal else (-1, ""))
-    else:
-        with pytest.raises(RunError, match=f"cannot go from {state.value} to {following.value}"):
-            advance(order, following, 7)
-        assert order.state is state
-
-
 def test_no_state_follows_a_terminal_one():
     assert all(not TRANSITIONS[state] for state in OrderState if state.is_terminal)
+
+
+def test_an_order_is_a_view_that_follows_every_change():
+    seen = []
+
+    class Keeper(Strategy):
+        def on_bar(self, ctx, event):
+            if not seen:
+                seen.append(ctx.buy("X", 3, limit=9.5, tag="first"))
+                assert (seen[0].state, seen[0].is_open, seen[0].remaining) == (OrderState.ACCEPTED, True, 3.0)
+                assert ctx.open_orders("X") == [seen[0]]
+                assert hash(ctx.open_orders()[0]) == hash(seen[0])
+
+    drive(Keeper(), [bar(1, 10.0), bar(2, 10.0), bar(3, 9.0)])
+    order = seen[0]
+    assert (order.id, order.instrument, order.side, order.type, order.tag) == (1, "X", 1, "limit", "first")
+    assert (order.state, order.is_open, order.filled, order.average_price) == (OrderState.FILLED, False, 3.0, 9.0)
+    assert (order.submitted_ts, order.accepted_ts, order.closed_ts, order.expires_ts) == (1, 1, 3, -1)
+    assert (order.quantity, order.limit, order.commission, order.reason, order.code) == (3.0, 9.5, 0.0, "", 0)
+    assert order.time_in_force is TimeInForce.GTC
+    assert math.isnan(order.trigger)
+    assert order != seen
+    assert repr(order) == "<Order 1: buy 3 X limit limit 9.5, filled>"

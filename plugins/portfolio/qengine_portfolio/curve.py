@@ -1,10 +1,10 @@
-"""Compiled passes over market data: last prices, and the equity curve from fills and prices."""
+"""A compiled pass over market data: the equity curve from fills and prices."""
 
 from __future__ import annotations
 
 from numba import njit, types
 
-__all__ = ["advance_marks_nb", "equity_nb"]
+__all__ = ["equity_nb"]
 
 # Columns that come straight from Arrow are read-only; writeable arrays are taken as well.
 _I8 = types.Array(types.int64, 1, "C", readonly=True)
@@ -13,13 +13,6 @@ _F8 = types.Array(types.float64, 1, "C", readonly=True)
 _F8_OUT = types.float64[::1]
 _I8_OUT = types.int64[::1]
 _I4_OUT = types.int32[::1]
-
-
-@njit(types.void(_I4, _F8, types.int64, types.int64, _F8_OUT), cache=True, nogil=True)
-def advance_marks_nb(codes, prices, start, stop, marks):  # type: ignore[no-untyped-def]
-    """Set ``marks[code]`` to the last price of each instrument among rows ``start <= row < stop``."""
-    for row in range(start, stop):
-        marks[codes[row]] = prices[row]
 
 
 # Defined before its caller: explicit signatures compile on the spot.

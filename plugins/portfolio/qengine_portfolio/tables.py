@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from qengine_core.plugin import BAR, QUOTE, TRADE, Fill
-from qengine_portfolio.position import ClosedTrade, Position, TracedPosition
+from qengine_core.blocks import Block
+from qengine_portfolio.books import Books
+from qengine_portfolio.replay import STEP, TRIP, replay
+from qengine_portfolio.view import Views
 
 if TYPE_CHECKING:
     from qengine_core.run import Run
@@ -32,25 +34,16 @@ def equity(chunks: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]
     return frame.unique("ts", keep="last", maintain_order=True)
 
 
-def positions(fills: Sequence[Fill], names: Sequence[str], multipliers: Sequence[float]) -> pl.DataFrame:
+def positions(books: Books, names: Sequence[str]) -> pl.DataFrame:
     """One row per change of a position, in order of execution."""
+    fills, steps, _ = _replayed(books)
+    multiplier = books.instruments["multiplier"][fills["code"]]
     frame = pl.DataFrame(
-        [
-            (fill.ts, fill.code, position.quantity, position.average_price, fill.price, position.realised_pnl)
-            for fill, position, _ in _replay(fills, multipliers)
-        ],
-        schema={
-            "ts": pl.Int64,
-            "code": pl.Int64,
-            "quantity": pl.Float64,
-            "average_price": pl.Float64,
-            "price": pl.Float64,
-            "realised_pnl": pl.Float64,
-        },
-        orient="row",
+        {name: np.ascontiguousarray(fills[name]) for name in ("ts", "code", "price")}
+        | {name: np.ascontiguousarray(steps[name]) for name in ("quantity", "average_price", "realised_pnl")}
+        | {"multiplier": multiplier}
     )
-    multiplier = pl.col("code").replace_strict(dict(enumerate(multipliers)), return_dtype=pl.Float64)
-    size = pl.col("quantity") * multiplier
+    size = pl.col("quantity") * pl.col("multiplier")
     return frame.select(
         _stamp("ts"),
         _named(names),
@@ -63,24 +56,11 @@ def positions(fills: Sequence[Fill], names: Sequence[str], multipliers: Sequence
     )
 
 
-def trades(fills: Sequence[Fill], names: Sequence[str], multipliers: Sequence[float]) -> pl.DataFrame:
+def trades(books: Books, names: Sequence[str]) -> pl.DataFrame:
     """One row per round trip, in order of exit; ``pnl`` is net of both sides' commission."""
-    frame = pl.DataFrame(
-        [closed for _, _, closed in _replay(fills, multipliers) if closed is not None],
-        schema={
-            "code": pl.Int64,
-            "side": pl.Int64,
-            "quantity": pl.Float64,
-            "entry_ts": pl.Int64,
-            "exit_ts": pl.Int64,
-            "entry_price": pl.Float64,
-            "exit_price": pl.Float64,
-            "gross_pnl": pl.Float64,
-            "commission": pl.Float64,
-        },
-        orient="row",
-    )
-    multiplier = pl.col("code").replace_strict(dict(enumerate(multipliers)), return_dtype=pl.Float64)
+    _, _, trips = _replayed(books)
+    columns = {name: np.ascontiguousarray(trips[name]) for name in trips.dtype.names or ()}
+    frame = pl.DataFrame(columns | {"multiplier": books.instruments["multiplier"][trips["code"]]})
     net = pl.col("gross_pnl") - pl.col("commission")
     return frame.select(
         _named(names),
@@ -93,9 +73,18 @@ def trades(fills: Sequence[Fill], names: Sequence[str], multipliers: Sequence[fl
         net.alias("pnl"),
         "gross_pnl",
         "commission",
-        (net / (pl.col("entry_price") * pl.col("quantity") * multiplier)).alias("return"),
+        (net / (pl.col("entry_price") * pl.col("quantity") * pl.col("multiplier"))).alias("return"),
         (pl.col("exit_ts") - pl.col("entry_ts")).alias("duration_ns"),
     )
+
+
+def _replayed(books: Books) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    """The fills, the position after each, and the round trips they made."""
+    fills = books.fills[: books.fill_count]
+    steps, trips = np.zeros(len(fills), STEP), np.zeros(len(fills), TRIP)
+    multipliers = np.ascontiguousarray(books.instruments["multiplier"])
+    count = replay(fills, multipliers, len(books.accounts), steps, trips)
+    return fills, steps, trips[:count]
 
 
 def prices(run: Run, rows: int) -> pl.DataFrame:
@@ -105,31 +94,22 @@ def prices(run: Run, rows: int) -> pl.DataFrame:
     """
     names = [instrument.name for instrument in run.instruments]
     parts: list[pl.DataFrame] = []
+    views = Views(run)
     if rows <= _READABLE_ROWS:
         keep = max(1, -(-rows // _PRICE_ROWS))
         for index, feed in enumerate(run.components["feed"]):
-            parts += [_prices_of(run, block, keep) for block in feed.open().blocks(index, run.codes)]
+            parts += [_prices_of(views, block, keep) for block in feed.open().blocks(index, run.codes)]
     empty = pl.DataFrame(schema={"ts": pl.Int64, "code": pl.Int64, "close": pl.Float64})
     return pl.concat([empty, *parts]).select(_stamp("ts"), _named(names), "close")
 
 
-def _prices_of(run: Run, block: Any, keep: int) -> pl.DataFrame:
-    from qengine_portfolio.ledger import mark_prices
-
-    found = mark_prices(block, run) if run.streams[block.stream].kind in (BAR, TRADE, QUOTE) else None
-    close = np.empty(0) if found is None else found
+def _prices_of(views: Views, block: Block, keep: int) -> pl.DataFrame:
+    view = views.of(block)
+    close = view.mark
     ts, code = block.ts[: len(close)], block.instrument[: len(close)].astype(np.int64)
     frame = pl.DataFrame({"ts": ts, "code": code, "close": close})
     # Whole instants are kept or dropped, so that no instrument is favoured.
     return frame if keep == 1 else frame.filter(pl.col("ts").rle_id() % keep == 0)
-
-
-def _replay(fills: Sequence[Fill], multipliers: Sequence[float]) -> Iterator[tuple[Fill, Position, ClosedTrade | None]]:
-    """Book the fills once more: each with the position it left and the round trip it closed."""
-    positions = [TracedPosition() for _ in multipliers]
-    for fill in fills:
-        position = positions[fill.code]
-        yield fill, position, position.trace(fill, multipliers[fill.code])
 
 
 def _stamp(name: str) -> pl.Expr:

@@ -67,10 +67,14 @@ class Context:
 
     def buy(self, instrument: str, quantity: float, type: OrderType | None = None, **options: Any) -> Order:
         """Buy at market, at ``limit=`` or better, or by an order type. See ``order`` for the options."""
+        if type is None and not options and 0 <= quantity < math.inf:  # the usual order, without detours
+            return self._broker.submit(_code(self._codes, instrument), BUY, quantity)
         return self._send(instrument, BUY, quantity, type, **options)
 
     def sell(self, instrument: str, quantity: float, type: OrderType | None = None, **options: Any) -> Order:
         """Sell at market, at ``limit=`` or better, or by an order type. See ``order`` for the options."""
+        if type is None and not options and 0 <= quantity < math.inf:
+            return self._broker.submit(_code(self._codes, instrument), SELL, quantity)
         return self._send(instrument, SELL, quantity, type, **options)
 
     def order(self, instrument: str, quantity: float, type: OrderType | None = None, **options: Any) -> Order:
@@ -86,8 +90,7 @@ class Context:
     ) -> Order | None:
         """Trade what is missing to a signed position, counting open orders; None if nothing is."""
         code = self._code(instrument)
-        pending = sum(order.side * order.remaining for order in self._broker.open_orders(code))
-        missing = quantity - self._ledger.positions[code].quantity - pending
+        missing = quantity - self._ledger.positions[code].quantity - self._broker.pending(code)
         if not math.isfinite(missing):
             raise ConfigError(f"A target of {quantity!r} {instrument} is impossible: it must be a finite number.")
         lot = self._run.instruments[code].lot_size

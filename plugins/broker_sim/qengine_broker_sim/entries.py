@@ -1,0 +1,214 @@
+"""The compiled code that Python calls: made once, kept on disk, and made anew when any source of it changes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from numba import njit
+from qengine_portfolio import booking, books, view
+from qengine_portfolio.native import codes_at, floats_at, stamp_of
+
+from qengine_broker_sim import execution, layout, matching, prices, resting
+from qengine_broker_sim.execution import admit, advance, close, is_open, release, trailed
+from qengine_broker_sim.layout import (
+    ACCEPTED,
+    NO_REASON,
+    REJECTED,
+    SUBMITTED,
+    ZERO_QUANTITY,
+)
+from qengine_broker_sim.matching import match_instant
+from qengine_broker_sim.resting import forms_of, heads_of, link, next_match, orders_of, queues_of, refresh, views_of
+
+__all__ = ["amend", "arrive", "cancel", "match", "pending", "search", "submit"]
+
+_DUST = 1e-9
+
+
+@njit
+def _mark_up_to(sim, seen_by, row):
+    """Bring the marks up to a row of the block under way."""
+    books, seen = heads_of(sim)[0].books, views_of(seen_by)[0]
+    stop = min(row + 1, seen.rows)
+    if stop > seen.marked:
+        codes = codes_at(seen.codes)
+        booking.mark_rows(books, codes, floats_at(seen.mark), seen.marked, stop)
+        seen.marked = stop
+
+
+@njit
+def _to_tick(price, falls, tick):
+    """Round a price to the grid, down or up."""
+    steps = price / tick
+    near = round(steps)
+    if abs(steps - near) < 1e-6:
+        return near * tick
+    return (math.floor(steps) if falls else math.ceil(steps)) * tick
+
+
+@njit
+def _snap_to_grid(sim, index):
+    """Round a quantity down to whole lots, a limit to the safe side, a trigger to the side that is later."""
+    order = orders_of(sim)[index]
+    grid = booking.instruments_of(heads_of(sim)[0].books)[order.code]
+    if grid.lot_size > 0:
+        order.quantity = math.floor(order.quantity / grid.lot_size + _DUST) * grid.lot_size
+    form = forms_of(sim)[order.form]
+    if grid.tick_size > 0 and not form.from_fill:
+        if order.limit == order.limit:
+            order.limit = _to_tick(order.limit, order.side > 0, grid.tick_size)
+        if order.trigger == order.trigger and order.trail != order.trail:
+            rises = (order.side > 0) != (form.is_touch != 0)
+            order.trigger = _to_tick(order.trigger, not rises, grid.tick_size)
+
+
+@njit
+def _arrive(sim, seen_by, row, index, now):
+    """An order arrives: refuse it with a reason, or let it rest."""
+    order = orders_of(sim)[index]
+    if order.state != SUBMITTED:  # cancelled on its way
+        return
+    _snap_to_grid(sim, index)
+    _mark_up_to(sim, seen_by, row)
+    mark = booking.marks_of(heads_of(sim)[0].books)[order.code]
+    reason = admit(sim, index, mark) if order.quantity > 0 else ZERO_QUANTITY
+    if reason != NO_REASON:
+        close(sim, index, REJECTED, reason, now)
+        return
+    advance(sim, index, ACCEPTED, NO_REASON, now)
+    order.active = 1 if order.parent < 0 else 0
+    order.allowed = order.quantity if order.parent < 0 else 0.0
+    if order.trail == order.trail and order.active:
+        order.mark = mark
+        order.trigger = trailed(order, forms_of(sim)[order.form])
+    link(sim, index)
+
+
+@njit
+def _admit_rest(sim, index, mark):
+    """Check and reserve what is left of an order that has been changed."""
+    order = orders_of(sim)[index]
+    whole = order.quantity
+    order.quantity = whole - order.filled
+    reason = admit(sim, index, mark)
+    order.quantity = whole
+    return reason
+
+
+# The entry points close over ``stamp`` only so that numba's cache does.
+
+
+def _sending(stamp: str) -> tuple[Any, ...]:
+    """What the strategy's side of an order needs."""
+
+    @njit("int64(int64, int64, int64, int64, int64, int64, float64, float64, float64, int64, int64, int64)", cache=True)
+    def submit(sim, seen_by, row, now, code, side, quantity, limit, trigger, form, name, arrives):
+        """Write an order down and let it arrive; return its index. The draft has what is not an argument."""
+        _ = stamp
+        head, orders = heads_of(sim)[0], orders_of(sim)
+        index = head.order_count
+        head.order_count = index + 1
+        head.open += 1
+        orders[index] = head.draft
+        order = orders[index]
+        order.submitted_ts, order.code, order.side, order.quantity = now, code, side, quantity
+        order.limit, order.trigger, order.form, order.type = limit, trigger, form, name
+        if order.group == -2:  # the first of a new group gives it its name
+            order.group = index
+        if order.kin >= 0:  # into the ring of the order named in the draft
+            other = order.kin
+            order.kin = orders[other].kin if orders[other].kin >= 0 else other
+            orders[other].kin = index
+        advance(sim, index, SUBMITTED, NO_REASON, now)
+        if arrives:
+            _arrive(sim, seen_by, row, index, now)
+        return index
+
+    @njit("void(int64, int64, int64, int64, int64)", cache=True)
+    def arrive(sim, seen_by, row, index, now):
+        """Let an order that was submitted earlier arrive."""
+        _ = stamp
+        _arrive(sim, seen_by, row, index, now)
+
+    return submit, arrive
+
+
+def _changing(stamp: str) -> tuple[Any, ...]:
+    """What becomes of orders besides filling."""
+
+    @njit("int64(int64, int64, int64, int64, float64, float64, float64)", cache=True)
+    def amend(sim, seen_by, row, index, quantity, limit, trigger):
+        """Change a resting order in place (NaN: leave as it is); return why not, or 0."""
+        _ = stamp
+        order = orders_of(sim)[index]
+        _mark_up_to(sim, seen_by, row)
+        before = order.quantity, order.limit, order.trigger
+        worse = quantity == quantity and quantity > order.quantity
+        worse = worse or limit == limit or trigger == trigger
+        release(sim, index, order.quantity - order.filled, True)
+        order.quantity = quantity if quantity == quantity else order.quantity
+        order.limit = limit if limit == limit else order.limit
+        order.trigger = trigger if trigger == trigger else order.trigger
+        _snap_to_grid(sim, index)
+        mark = booking.marks_of(heads_of(sim)[0].books)[order.code]
+        reason = _admit_rest(sim, index, mark) if order.quantity > order.filled else ZERO_QUANTITY
+        if reason != NO_REASON:
+            order.quantity, order.limit, order.trigger = before
+            _admit_rest(sim, index, mark)
+            return reason
+        if order.active:
+            order.allowed = order.quantity
+        if order.linked and worse:  # a new price, or more: it queues up again
+            resting.unlink(sim, index)
+            link(sim, index)
+        refresh(sim, index)
+        return NO_REASON
+
+    @njit("void(int64, int64, int64, int64, int64)", cache=True)
+    def cancel(sim, index, state, reason, now):
+        """End an open order."""
+        _ = stamp
+        if is_open(orders_of(sim)[index]):
+            close(sim, index, state, reason, now)
+
+    @njit("float64(int64, int64, int64)", cache=True)
+    def pending(sim, account, code):
+        """Signed quantity still to come from orders that are neither triggered later nor tied to others."""
+        _ = stamp
+        orders, total = orders_of(sim), 0.0
+        index = queues_of(sim)[code].first
+        while index >= 0:
+            order = orders[index]
+            waits = order.trigger == order.trigger and not order.triggered
+            if order.account == account and order.parent < 0 and order.group < 0 and not waits:
+                total += order.side * (order.quantity - order.filled)
+            index = order.next
+        return total
+
+    return amend, cancel, pending
+
+
+def _matching(stamp: str) -> tuple[Any, ...]:
+    """What rows need."""
+
+    @njit("int64(int64, int64, int64)", cache=True)
+    def match(sim, seen_by, row):
+        """Match the instant that a row begins; return the row after it."""
+        _ = stamp
+        _mark_up_to(sim, seen_by, row - 1)
+        return match_instant(sim, seen_by, row)
+
+    @njit("int64(int64, int64, int64, int64)", cache=True)
+    def search(sim, seen_by, start, stop):
+        """The first row in ``[start, stop)`` that may concern a resting order, or ``stop``."""
+        _ = stamp
+        return next_match(sim, seen_by, start, stop)
+
+    return match, search
+
+
+_STAMP = stamp_of(booking, books, view, execution, layout, matching, prices, resting)
+submit, arrive = _sending(_STAMP)
+amend, cancel, pending = _changing(_STAMP)
+match, search = _matching(_STAMP)

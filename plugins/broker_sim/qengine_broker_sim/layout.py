@@ -1,0 +1,167 @@
+"""The simulator's memory: orders, queues of resting orders and events, as records that compiled code works on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = [
+    "EVENT",
+    "FORM",
+    "HEAD",
+    "ORDER",
+    "QUEUE",
+    "REASONS",
+    "STATES",
+    "TIMES_IN_FORCE",
+]
+
+# Codes of states, by position; the first four are open.
+STATES = ("new", "submitted", "accepted", "partially-filled", "filled", "cancelled", "rejected", "expired")
+NEW, SUBMITTED, ACCEPTED, PARTIALLY_FILLED, FILLED, CANCELLED, REJECTED, EXPIRED = range(8)
+
+TIMES_IN_FORCE = ("gtc", "gtd", "ioc", "fok")
+GTC, GTD, IOC, FOK = range(4)
+
+# Why an order ended other than filled. The user's own reasons are appended to these during a run.
+REASONS = (
+    "",
+    "requested",
+    "zero-quantity",
+    "short-selling-disabled",
+    "insufficient-cash",
+    "ioc-remainder",
+    "fok-remainder",
+    "good-till-date",
+    "end-of-data",
+    "one-cancels-other",
+    "parent-closed",
+    "reduce-only",
+    "post-only-would-take",
+    "ambiguous-bar",
+    "end-of-session",
+)
+(
+    NO_REASON,
+    REQUESTED,
+    ZERO_QUANTITY,
+    SHORT_DISABLED,
+    INSUFFICIENT_CASH,
+    IOC_REMAINDER,
+    FOK_REMAINDER,
+    GOOD_TILL_DATE,
+    END_OF_DATA,
+    ONE_CANCELS_OTHER,
+    PARENT_CLOSED,
+    REDUCE_ONLY,
+    POST_ONLY,
+    AMBIGUOUS_BAR,
+    END_OF_SESSION,
+) = range(15)
+
+# What siblings of a group do when one of them fills.
+CANCEL_OTHERS, REDUCE_OTHERS = 0, 1
+
+# Policies, in the order of their names in settings.
+WORST_CASE, OPEN_HIGH_LOW_CLOSE, OPEN_LOW_HIGH_CLOSE, NEAREST_EXTREME_FIRST, REJECT_AMBIGUOUS = range(5)
+NEXT_OPEN, NEXT_CLOSE, SAME_CLOSE = range(3)
+MARK_EXTREME, MARK_CLOSE = range(2)
+
+# What orders have in common, interned: an order refers to its form by index.
+FORM = np.dtype(
+    [
+        ("time_in_force", "i8"),
+        ("is_touch", "i8"),  # the trigger waits for a better price (if touched), not for a worse one (stop)
+        ("trail_is_percent", "i8"),
+        ("group_mode", "i8"),
+        ("post_only", "i8"),
+        ("reduce_only", "i8"),
+        ("from_fill", "i8"),  # prices are offsets (1) or fractions (2) from what the parent filled at
+        ("display", "f8"),  # the most that shows, and fills, per row; infinite: all
+        ("participation", "f8"),  # this order's own share of a row's volume; infinite: no limit
+        ("limit_offset", "f8"),  # of a triggered order: its limit lies so far beyond the trigger (NaN: none)
+    ]
+)
+
+ORDER = np.dtype(
+    [
+        ("submitted_ts", "i8"),
+        ("accepted_ts", "i8"),
+        ("closed_ts", "i8"),
+        ("expires_ts", "i8"),
+        ("not_before", "i8"),  # it waits until after this time
+        ("token", "i8"),  # the row it was tried on last
+        ("born", "i8"),  # the row whose fill made it active
+        ("quantity", "f8"),
+        ("filled", "f8"),
+        ("allowed", "f8"),  # how much may fill yet: less than the quantity until the parent has filled
+        ("limit", "f8"),
+        ("trigger", "f8"),
+        ("trail", "f8"),
+        ("mark", "f8"),  # the best price since a trail began
+        ("average_price", "f8"),
+        ("commission", "f8"),
+        ("reserved", "f8"),
+        ("maker_quantity", "f8"),
+        ("prior_quantity", "f8"),  # what the account had traded in the month before
+        ("prior_notional", "f8"),
+        ("ratio", "f8"),
+        ("form", "i4"),
+        ("tag", "i4"),
+        ("type", "i4"),
+        ("code", "i4"),
+        ("next", "i4"),  # in the instrument's queue, by age
+        ("previous", "i4"),
+        ("kin", "i4"),  # the next of a ring of orders that depend on one another
+        ("parent", "i4"),
+        ("group", "i4"),
+        ("reason", "i2"),
+        ("account", "i2"),
+        ("side", "i1"),
+        ("state", "i1"),
+        ("triggered", "i1"),
+        ("active", "i1"),
+        ("rested", "i1"),  # it has been on the market for a row: what it fills now adds liquidity
+        ("linked", "i1"),
+        ("counts_selling", "i1"),
+        ("has_reserved", "i1"),
+        ("concerns", "i1"),  # counted among those that the next row concerns
+        ("tangled", "i1"),  # counted among those whose outcome may depend on the path
+    ],
+    align=True,
+)
+
+# The resting orders of one instrument, and the nearest prices that a scan has to look out for.
+QUEUE = np.dtype(
+    [
+        ("first", "i8"),
+        ("last", "i8"),
+        ("count", "i8"),
+        ("always", "i8"),  # orders that the next row concerns whatever its price
+        ("entangled", "i8"),  # orders whose outcome may depend on the path inside a bar
+        ("kind", "i8"),  # of the data that fills them
+        ("stale", "i8"),
+        ("after", "i8"),  # when the first of them may fill
+        ("ambiguous", "i8"),
+        ("token", "i8"),  # the row that its tangle was led through last
+        ("buy_down", "f8"),  # a price for buyers at or below this concerns somebody, and so on
+        ("buy_up", "f8"),
+        ("sell_down", "f8"),
+        ("sell_up", "f8"),
+    ]
+)
+
+EVENT = np.dtype([("ts", "i8"), ("order", "i8"), ("fill", "i8"), ("state", "i8"), ("reason", "i8")])
+
+HEAD = np.dtype(
+    [
+        *((name, "i8") for name in ("books", "orders", "forms", "queues", "events")),
+        *((name, "i8") for name in ("commission", "commission_rates", "commission_size")),
+        *((name, "i8") for name in ("slippage", "slippage_rates", "slippage_size")),
+        *((name, "i8") for name in ("order_count", "event_count", "resting", "always", "open", "trial")),
+        *((name, "i8") for name in ("announces", "zero_volume", "clips", "reduces", "penetrates")),
+        *((name, "i8") for name in ("path", "timing", "trail_mark", "queue_count")),
+        ("participation", "f8"),  # infinite: no limit
+        ("draft", ORDER),  # what the next order has beyond the arguments of submit
+    ],
+    align=True,
+)

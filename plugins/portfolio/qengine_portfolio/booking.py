@@ -1,0 +1,232 @@
+"""The rules of an account as compiled code: what a fill does to it, what an order may take of it.
+
+A fully paid account: what is bought is paid in cash, what is sold short is collateralised in full.
+Available money is cash less twice the market value of shorts (their proceeds and as much again), less
+what open orders reserve. ``books`` is the address of a ``Books`` head throughout.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from qengine_portfolio.books import ACCOUNT, FILL, HEAD, INSTRUMENT, POSITION
+from qengine_portfolio.native import carray, floats_at, pointer, times_at
+
+__all__ = [
+    "accounts_of",
+    "available",
+    "book_fill",
+    "cash_array",
+    "cash_of",
+    "change_position",
+    "equity_of",
+    "fills_of",
+    "heads_of",
+    "instruments_of",
+    "list_as_held",
+    "mark_rows",
+    "marks_of",
+    "opening_part",
+    "place_of",
+    "positions_of",
+    "short_value_of",
+    "unit_value",
+]
+
+
+# Accessors return arrays, not their elements: an element of records returned from a function is a copy.
+
+
+@njit
+def heads_of(books):
+    return carray(pointer(books), 1, HEAD)
+
+
+@njit
+def positions_of(books):
+    return carray(pointer(heads_of(books)[0].positions), 1, POSITION)
+
+
+@njit
+def place_of(books, account, code):
+    """Where an account's position lies."""
+    return account * heads_of(books)[0].instrument_count + code
+
+
+@njit
+def accounts_of(books):
+    return carray(pointer(heads_of(books)[0].accounts), 1, ACCOUNT)
+
+
+@njit
+def instruments_of(books):
+    return carray(pointer(heads_of(books)[0].instruments), 1, INSTRUMENT)
+
+
+@njit
+def fills_of(books):
+    return carray(pointer(heads_of(books)[0].fills), 1, FILL)
+
+
+@njit
+def marks_of(books):
+    return floats_at(heads_of(books)[0].marks)
+
+
+@njit
+def _rates_of(books):
+    return floats_at(heads_of(books)[0].rates)
+
+
+@njit
+def _held_of(books):
+    return times_at(heads_of(books)[0].held)
+
+
+@njit
+def cash_array(books):
+    """Cash by account and currency, in the currency's own units."""
+    head = heads_of(books)[0]
+    return carray(pointer(head.cash), head.account_count * head.currency_count, np.float64)
+
+
+@njit
+def mark_rows(books, codes, prices, start, stop):
+    """Set the marks to the last price of each instrument among rows ``start <= row < stop``."""
+    marks = marks_of(books)
+    if heads_of(books)[0].instrument_count == 1:
+        if stop > start:
+            marks[0] = prices[stop - 1]
+        return
+    for row in range(start, stop):
+        marks[codes[row]] = prices[row]
+
+
+@njit
+def cash_of(books, account):
+    """Money in all currencies, in the account's."""
+    count = heads_of(books)[0].currency_count
+    cash, rates = cash_array(books), _rates_of(books)
+    total = 0.0
+    for currency in range(count):
+        total += cash[account * count + currency] * rates[currency]
+    return total
+
+
+@njit
+def unit_value(books, code):
+    """What a price of 1 is worth, in the account's currency."""
+    instrument = instruments_of(books)[code]
+    return instrument.multiplier * _rates_of(books)[instrument.currency]
+
+
+@njit
+def equity_of(books, account):
+    """Cash plus every position at its mark."""
+    total = cash_of(books, account)
+    first = account * (heads_of(books)[0].instrument_count + 1)
+    held, marks = _held_of(books), marks_of(books)
+    for index in range(accounts_of(books)[account].held_count):
+        code = held[first + index]
+        total += positions_of(books)[place_of(books, account, code)].quantity * marks[code] * unit_value(books, code)
+    return total
+
+
+@njit
+def short_value_of(books, account):
+    """Market value of the short positions, as a positive number."""
+    total = 0.0
+    first = account * (heads_of(books)[0].instrument_count + 1)
+    held, marks = _held_of(books), marks_of(books)
+    for index in range(accounts_of(books)[account].held_count):
+        code = held[first + index]
+        quantity = positions_of(books)[place_of(books, account, code)].quantity
+        if quantity < 0.0:
+            total -= quantity * marks[code] * unit_value(books, code)
+    return total
+
+
+@njit
+def available(books, account):
+    """Money that a new position may take, before reservations."""
+    cash = cash_of(books, account)
+    return cash - 2 * short_value_of(books, account) if heads_of(books)[0].shorts else cash
+
+
+@njit
+def opening_part(held, side, quantity, queued):
+    """The part of ``quantity`` that does not reduce a position of which ``queued`` is being sold already."""
+    if held == 0.0 or (held > 0) == (side > 0):
+        return quantity
+    reducible = abs(held) - queued
+    if reducible <= 0:
+        return quantity
+    return quantity - reducible if quantity > reducible else 0.0
+
+
+@njit
+def change_position(position, side, size, price, multiplier):
+    """Change a position by a fill at average cost; return the quantity of it that closed."""
+    held = position.quantity
+    if held == 0.0:
+        position.quantity = side * size
+        position.average_price = price
+        return 0.0
+    left = held + side * size
+    if (held > 0) == (side > 0):
+        before = abs(held)
+        position.average_price = (position.average_price * before + price * size) / (before + size)
+        position.quantity = left
+        return 0.0
+    closed = size if size < abs(held) else abs(held)
+    gain = price - position.average_price
+    position.realised_pnl += (gain if held > 0 else -gain) * closed * multiplier
+    if abs(left) <= 1e-12 * size:  # what is left of 0.1 + 0.2 - 0.3
+        position.quantity = 0.0
+        position.average_price = 0.0
+    else:
+        position.quantity = left
+        if (left > 0) != (held > 0):
+            position.average_price = price
+    return closed
+
+
+@njit
+def list_as_held(books, account, code, is_held):
+    """Enter a code into the ascending list of those with a position, or take it out."""
+    owner, held = accounts_of(books)[account], _held_of(books)
+    first = account * (heads_of(books)[0].instrument_count + 1)
+    count = owner.held_count
+    if is_held:
+        place = first + count
+        while place > first and held[place - 1] > code:
+            held[place] = held[place - 1]
+            place -= 1
+        held[place] = code
+        owner.held_count = count + 1
+    else:
+        place = first
+        while held[place] != code:
+            place += 1
+        for index in range(place, first + count - 1):
+            held[index] = held[index + 1]
+        owner.held_count = count - 1
+
+
+@njit
+def book_fill(books, account, code, side, quantity, price, fee):
+    """Book one fill: cash and position."""
+    head, instrument = heads_of(books)[0], instruments_of(books)[code]
+    multiplier = instrument.multiplier
+    cash = cash_array(books)
+    cash[account * head.currency_count + instrument.currency] -= side * quantity * price * multiplier + fee
+    position = positions_of(books)[place_of(books, account, code)]
+    was_held = position.quantity != 0.0
+    change_position(position, side, quantity, price, multiplier)
+    is_held = position.quantity != 0.0
+    if was_held != is_held:
+        list_as_held(books, account, code, is_held)
+    marks = marks_of(books)
+    if marks[code] != marks[code]:  # filled before its first close is seen: the fill is what is known
+        marks[code] = price

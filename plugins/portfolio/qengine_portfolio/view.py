@@ -1,0 +1,115 @@
+"""One block of market data as compiled code sees it: columns by what they mean to an order and to a position."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from qengine_core.blocks import Block
+from qengine_core.plugin import BAR, QUOTE, TRADE
+from qengine_core.run import Run
+from qengine_portfolio.native import address
+
+__all__ = ["BARS", "KINDS", "QUOTES", "TRADES", "VIEW", "MarketView", "Views"]
+
+# The finest first: an instrument is matched on the finest data there is of it.
+QUOTES, TRADES, BARS = 0, 1, 2
+KINDS = {QUOTE: QUOTES, TRADE: TRADES, BAR: BARS}
+
+# Addresses of columns (0: there is none) of ``rows`` rows. A buyer's prices are asks, a seller's are bids; bars
+# and prints have one price for both. Sizes are what a buyer or a seller finds.
+VIEW = np.dtype(
+    [
+        *((name, "i8") for name in ("ts", "codes", "mark", "buy_open", "sell_open", "buy_low", "buy_high", "sell_low")),
+        *((name, "i8") for name in ("sell_high", "close", "buy_size", "sell_size", "spread", "volatility")),
+        *((name, "i8") for name in ("rows", "kind", "number", "marked")),
+    ]
+)
+
+
+class MarketView:
+    """A record of where a block's columns are, and the columns themselves, so that they stay there."""
+
+    __slots__ = ("_columns", "_record", "address", "mark", "number")
+
+    def __init__(self, block: Block, kind: str, number: int) -> None:
+        self._columns = {"ts": block.ts, "codes": block.instrument, **_meanings(block, kind)}
+        self._record = np.zeros(1, VIEW)
+        record = self._record[0]
+        for name, column in self._columns.items():
+            if column is not None:
+                record[name] = address(column)
+        record["rows"], record["kind"], record["number"] = len(block), KINDS[kind], number
+        self.address = address(self._record)
+        self.mark: npt.NDArray[np.float64] = self._columns["mark"]
+        self.number = number
+
+
+class Views:
+    """The views of a run's blocks: one for each, made when it is first asked for."""
+
+    def __init__(self, run: Run) -> None:
+        self._kinds = [stream.kind for stream in run.streams]
+        self._numbers = itertools.count()
+        self._block: Block | None = None
+        self._view: MarketView | None = None
+        self._before = MarketView(_NOTHING, BAR, -1)
+
+    def of(self, block: Block) -> MarketView:
+        """The view of a block. One without market data, as before the first row, has no rows to see."""
+        if block is self._block:
+            return self._view  # type: ignore[return-value]
+        view = block.cache.get(self)
+        if view is None:
+            kind = self._kinds[block.stream] if block.stream >= 0 else ""
+            view = MarketView(block, kind, next(self._numbers)) if kind in KINDS else self._before
+            block.cache[self] = view
+        self._block, self._view = block, view
+        return view
+
+
+def _meanings(block: Block, kind: str) -> dict[str, Any]:
+    columns = {name: _floats(column) for name, column in block.columns.items() if name in _USED}
+    if kind == QUOTE:
+        ask, bid = columns["ask"], columns["bid"]
+        buyer = dict.fromkeys(("buy_open", "buy_low", "buy_high"), ask)
+        seller = dict.fromkeys(("sell_open", "sell_low", "sell_high"), bid)
+        middle = (bid + ask) / 2
+        sizes = {"buy_size": columns.get("ask_size"), "sell_size": columns.get("bid_size")}
+        return {**buyer, **seller, "mark": middle, "close": middle, **sizes}
+    if kind == BAR:
+        opens, lows, highs, closes = (columns[name] for name in ("open", "low", "high", "close"))
+        size = columns.get("volume")
+    else:
+        opens = lows = highs = closes = columns["price"]
+        size = columns.get("size")
+    return {
+        "mark": closes,
+        "close": closes,
+        **dict.fromkeys(("buy_open", "sell_open"), opens),
+        **dict.fromkeys(("buy_low", "sell_low"), lows),
+        **dict.fromkeys(("buy_high", "sell_high"), highs),
+        **dict.fromkeys(("buy_size", "sell_size"), size),
+        "spread": columns.get("spread"),
+        "volatility": columns.get("volatility"),
+    }
+
+
+_USED = {
+    *("open", "high", "low", "close", "volume", "price", "size"),
+    *("bid", "ask", "bid_size", "ask_size", "spread", "volatility"),
+}
+
+_NOTHING = Block(
+    -1,
+    np.empty(0, np.int64),
+    np.empty(0, np.int32),
+    {name: np.empty(0) for name in ("open", "high", "low", "close")},
+)
+
+
+def _floats(values: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    return np.ascontiguousarray(values, dtype=np.float64)
