@@ -88,8 +88,9 @@ class Broker(Protocol):
         time_in_force: TimeInForce = TimeInForce.GTC,
         expires_ts: int = -1,
         tag: str = "",
+        limit: float = NAN,
     ) -> Order:
-        """Create an order (``quantity`` > 0, ``side`` +1 or -1) and send it; without a type, at market.
+        """Create an order (``quantity`` > 0, ``side`` +1 or -1) and send it; without a type, at market or ``limit``.
 
         Of a recipe with several legs, the first leg's order is returned.
         """

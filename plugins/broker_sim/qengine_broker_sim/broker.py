@@ -55,6 +55,7 @@ __all__ = ["MatchingBroker"]
 _GTC, _GTD = TimeInForce.GTC, TimeInForce.GTD
 _INF = math.inf
 _SHAPES = {"": 0, "amount": 1, "fraction": 2}
+_MARKET, _LIMIT = 0, 1  # numbers of the names of types
 _PLAIN = MARKET_LEG[3:]  # what a market or limit order leaves as it is
 
 
@@ -133,12 +134,14 @@ class MatchingBroker(Participant):
         time_in_force: TimeInForce = _GTC,
         expires_ts: int = -1,
         tag: str = "",
+        limit: float = NAN,
     ) -> Order:
         """Create an order and send it; of a recipe with several legs, the first leg's is returned."""
         if order_type is None and time_in_force is _GTC and not tag:
-            return SimulatedOrder(self._table, self._send(code, side, quantity))
-        legs: tuple[Leg, ...] = (MARKET_LEG,)
-        name = "market"
+            name = _MARKET if limit != limit else _LIMIT
+            return SimulatedOrder(self._table, self._send(code, side, quantity, limit, NAN, 0, name))
+        legs: tuple[Leg, ...] = (MARKET_LEG,) if limit != limit else (Leg(limit=limit),)
+        name = self._table.types[_MARKET if limit != limit else _LIMIT]
         if order_type is not None:
             legs, name = order_type.legs(), self._type_names.get(type(order_type), type(order_type).__name__)
         number, draft = self._table.types.number(name), self._draft

@@ -39,7 +39,7 @@ class OrderTable:
     def __init__(self, head: Any, names: list[str]) -> None:
         self._head = head
         self.names = names
-        self.types = Interned(["market"])
+        self.types = Interned(["market", "limit"])
         self.tags = Interned([""])
         self.reasons = Interned(REASONS)
         self.times_in_force = [0]  # by form

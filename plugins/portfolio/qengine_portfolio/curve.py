@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit, types
 
 __all__ = ["equity_nb"]
@@ -81,7 +82,11 @@ def equity_nb(  # type: ignore[no-untyped-def]
     """
     written = 0
     fill = 0
-    for row in range(start, stop):
+    row = start - 1
+    while row + 1 < stop:
+        row += 1
+        if len(marks) == 1 and ts[row] < next_ts[0] and ts[row] != next_ts[1]:
+            row = min(stop - 1, row + np.searchsorted(ts[row:stop], next_ts[0]))  # nothing is sampled before
         while fill < len(fill_rows) and fill_rows[fill] <= row:
             _apply_nb(fill_codes[fill], fill_quantities[fill], quantities, held, held_count)
             cash[0] += fill_cash[fill]

@@ -12,6 +12,7 @@ import numpy as np
 from qengine_core.plugin import (
     BAR,
     BUY,
+    NAN,
     SELL,
     ConfigError,
     Order,
@@ -65,17 +66,29 @@ class Context:
 
     # Orders -----------------------------------------------------------------------------------------
 
-    def buy(self, instrument: str, quantity: float, type: OrderType | None = None, **options: Any) -> Order:
+    def buy(
+        self,
+        instrument: str,
+        quantity: float,
+        type: OrderType | None = None,
+        *,
+        limit: float | None = None,
+        **options: Any,
+    ) -> Order:
         """Buy at market, at ``limit=`` or better, or by an order type. See ``order`` for the options."""
-        if type is None and not options and 0 <= quantity < math.inf:  # the usual order, without detours
-            return self._broker.submit(_code(self._codes, instrument), BUY, quantity)
-        return self._send(instrument, BUY, quantity, type, **options)
+        return self._quick(instrument, BUY, quantity, type, limit, options)
 
-    def sell(self, instrument: str, quantity: float, type: OrderType | None = None, **options: Any) -> Order:
+    def sell(
+        self,
+        instrument: str,
+        quantity: float,
+        type: OrderType | None = None,
+        *,
+        limit: float | None = None,
+        **options: Any,
+    ) -> Order:
         """Sell at market, at ``limit=`` or better, or by an order type. See ``order`` for the options."""
-        if type is None and not options and 0 <= quantity < math.inf:
-            return self._broker.submit(_code(self._codes, instrument), SELL, quantity)
-        return self._send(instrument, SELL, quantity, type, **options)
+        return self._quick(instrument, SELL, quantity, type, limit, options)
 
     def order(self, instrument: str, quantity: float, type: OrderType | None = None, **options: Any) -> Order:
         """Trade a signed quantity: positive buys, negative sells.
@@ -178,6 +191,21 @@ class Context:
         step = None if every is None else _nanoseconds(every)
         first = to_ns(at) if at is not None else self.now + (step or 0)
         return self._driver.set_timer(name, first, step)
+
+    def _quick(
+        self,
+        instrument: str,
+        side: int,
+        quantity: float,
+        type: OrderType | None,
+        limit: float | None,
+        options: Mapping[str, Any],
+    ) -> Order:
+        """The usual order, at market or with a limit alone, goes without detours."""
+        if type is None and not options and 0 <= quantity < math.inf and (limit is None or 0 < limit < math.inf):
+            code = _code(self._codes, instrument)
+            return self._broker.submit(code, side, quantity, limit=NAN if limit is None else limit)
+        return self._send(instrument, side, quantity, type, limit=limit, **options)
 
     def _send(
         self,

@@ -35,6 +35,9 @@ _LANES: dict[str, tuple[str, type[Event]]] = {
 
 _DAY = 86_400_000_000_000
 
+# References to a cursor that nobody kept: the lane's, the clock's, a local name and getrefcount's own argument.
+_UNSHARED = 4
+
 # Boxing a column pays when more than one row in so many is read.
 _SPARSE = 8
 
@@ -56,6 +59,7 @@ class StrategyDriver(Participant):
         self._dense = [Dense(len(self._names)) for _ in run.streams]
         self._interests = self._from_overrides()
         self._lanes: dict[str, _Lane] = {}
+        self._lane: Any = _NO_LANE  # of the block under way, if all of its rows are wanted
         self._sessions = self._overrides("on_session_open") or self._overrides("on_session_close")
         self._session: int | None = None
         self._started = False
@@ -93,6 +97,7 @@ class StrategyDriver(Participant):
             raise ConfigError(f"Strategy {self._name} subscribes to {kind!r} without listening: {what}.")
         since = self._clock.now if self._started else None
         self._interests[kind] = Interest(self._interests[kind].slices, codes, every, since)
+        self._lane = _NO_LANE
         for dense in self._dense:
             dense.depth = max(dense.depth, history)
         self._agenda.interrupt()
@@ -101,6 +106,8 @@ class StrategyDriver(Participant):
         return stream.kind in self._interests or (self._sessions and stream.kind in _LANES)
 
     def next_row(self, segment: Segment, start: int, stop: int) -> int:
+        if segment.block is self._lane.block:  # every row of it is wanted
+            return start
         if self._sessions:
             stop = self._session_before(segment.block, start, stop)
         interest = self._interests.get(self._kinds[segment.block.stream])
@@ -115,7 +122,9 @@ class StrategyDriver(Participant):
     # Delivery ---------------------------------------------------------------------------------------
 
     def on_rows(self, segment: Segment, start: int, stop: int) -> int:
-        block = segment.block
+        block, lane = segment.block, self._lane
+        if block is lane.block and stop == start + 1:  # the usual case while orders are about, without detours
+            return self._one(lane, start)
         kind = self._kinds[block.stream]
         if self._sessions:
             stop = self._watch_sessions(block, start, stop)
@@ -129,17 +138,35 @@ class StrategyDriver(Participant):
                 return self._slices(block, interest, start, stop)
             return self._events(block, kind, interest, start, stop)
         except Exception as error:
-            row = self._clock.position.row
-            method = "on_slice" if interest.slices else _LANES[kind][0]
-            about = "" if interest.slices else f" of {self._names[block.instrument[row]]}"
-            error.add_note(f"Strategy {self._name}, {method}{about}")
+            self._blame(error, "on_slice" if interest.slices else _LANES[kind][0], None if interest.slices else block)
             raise
+
+    def _blame(self, error: Exception, method: str, block: Block | None = None) -> None:
+        """Note on an error which callback raised it, and over which instrument."""
+        about = "" if block is None else f" of {self._names[block.instrument[self._clock.position.row]]}"
+        error.add_note(f"Strategy {self._name}, {method}{about}")
+
+    def _one(self, lane: _Lane, row: int) -> int:
+        """One row of a block of which all are wanted."""
+        cursor = lane.cursor
+        cursor.row = row
+        self._clock.stand_on(lane.block, cursor)
+        try:
+            lane.callback(self._context, cursor)
+        except Exception as error:
+            self._blame(error, lane.method, lane.block)
+            raise
+        if getrefcount(cursor) != _UNSHARED:
+            self._clock.stand_on(lane.block, lane.renew(row))
+        return row + 1
 
     def _events(self, block: Block, kind: str, interest: Interest, start: int, stop: int) -> int:
         """Rows one by one: the hottest Python of the engine, so it does nothing it could leave out."""
         lane = self._lanes.get(kind)
         if lane is None or lane.block is not block or lane.interest is not interest:
             lane = self._lanes[kind] = _Lane(self.strategy, block, kind, interest, self._names)
+            if lane.wanted is None and not self._sessions:
+                self._lane = lane
         wanted, cursor, callback = lane.wanted, lane.cursor, lane.callback
         ctx, pending = self._context, self._pending
         if wanted is None:
@@ -235,11 +262,11 @@ def _date(ts: int) -> dt.date:
 class _Lane:
     """What delivering one kind of event from one block takes, found out once per block."""
 
-    __slots__ = ("_event_class", "_names", "_sparse", "block", "callback", "cursor", "interest", "wanted")
+    __slots__ = ("_event_class", "_names", "_sparse", "block", "callback", "cursor", "interest", "method", "wanted")
 
     def __init__(self, strategy: Strategy, block: Block, kind: str, interest: Interest, names: tuple[str, ...]) -> None:
-        method, self._event_class = _LANES[kind]
-        self.callback: Callable[[Context, Any], None] = getattr(strategy, method)
+        self.method, self._event_class = _LANES[kind]
+        self.callback: Callable[[Context, Any], None] = getattr(strategy, self.method)
         self.block = block
         self.interest = interest
         self.wanted = interest.rows(block)
@@ -251,3 +278,12 @@ class _Lane:
         """Put a fresh cursor in place of one that somebody else holds now."""
         self.cursor = self._event_class(self.block, self._names, row, self._sparse)
         return self.cursor
+
+
+class _NoLane:
+    """Stands where no block's rows are all wanted."""
+
+    block: Block | None = None
+
+
+_NO_LANE = _NoLane()
