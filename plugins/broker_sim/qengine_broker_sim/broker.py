@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsInt
 
 import numpy as np
 import numpy.typing as npt
@@ -190,7 +190,7 @@ class MatchingBroker(Participant):
         arrives = order[-1] and not self._has_ended
         index: int = entries.submit(self._sim, view, self._clock.position.row, now, *order[:-1], arrives)
         if self._has_ended:  # announcing it could go on for ever
-            entries.cancel(self._sim, index, EXPIRED, self._reason("end-of-data"), now)
+            entries.cancel(self._sim, index, int(EXPIRED), self._reason("end-of-data"), now)
             self._head["event_count"] = 0
         else:
             self._announce()
@@ -289,11 +289,11 @@ class MatchingBroker(Participant):
         """The signed quantity that open orders of an instrument may still trade, but for exits and triggers."""
         return entries.pending(self._sim, 0, code) if self._open[0] else 0.0
 
-    def _end(self, index: int, state: int, reason: str) -> None:
+    def _end(self, index: int, state: SupportsInt, reason: str) -> None:
         """End an order that has not filled to the end."""
         if self._announces:
             self._make_room()
-        entries.cancel(self._sim, index, state, self._reason(reason), self._clock.now)
+        entries.cancel(self._sim, index, int(state), self._reason(reason), self._clock.now)
         self._quiet_block = None
         if self._announces:
             self._announce()
@@ -395,8 +395,8 @@ class MatchingBroker(Participant):
             "ambiguous_bars": int(self._queues["ambiguous"].sum()),
         }
 
-    def _by_reason(self, records: Any, state: int) -> dict[str, int]:
-        numbers = Counter(records["reason"][records["state"] == state].tolist())
+    def _by_reason(self, records: Any, state: SupportsInt) -> dict[str, int]:
+        numbers = Counter(records["reason"][records["state"] == int(state)].tolist())
         return dict(sorted((self._table.reasons[number], count) for number, count in numbers.items()))
 
 

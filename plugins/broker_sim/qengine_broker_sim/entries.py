@@ -16,6 +16,7 @@ from qengine_broker_sim.layout import (
     NO_REASON,
     REJECTED,
     SUBMITTED,
+    YES,
     ZERO_QUANTITY,
 )
 from qengine_broker_sim.matching import match_instant
@@ -146,7 +147,7 @@ def _changing(stamp: str) -> tuple[Any, ...]:
         before = order.quantity, order.limit, order.trigger
         worse = quantity == quantity and quantity > order.quantity
         worse = worse or limit == limit or trigger == trigger
-        release(sim, index, order.quantity - order.filled, True)
+        release(sim, index, order.quantity - order.filled, YES)
         order.quantity = quantity if quantity == quantity else order.quantity
         order.limit = limit if limit == limit else order.limit
         order.trigger = trigger if trigger == trigger else order.trigger

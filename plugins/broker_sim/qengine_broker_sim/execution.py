@@ -16,12 +16,14 @@ from qengine_broker_sim.layout import (
     FILLED,
     FOK,
     INSUFFICIENT_CASH,
+    NO,
     NO_REASON,
     ONE_CANCELS_OTHER,
     PARENT_CLOSED,
     PARTIALLY_FILLED,
     REDUCE_ONLY,
     SHORT_DISABLED,
+    YES,
 )
 from qengine_broker_sim.prices import concede
 from qengine_broker_sim.resting import (
@@ -116,7 +118,7 @@ def admit(sim, index, mark):
     owner = booking.accounts_of(books)[account]
     if opening > 0:
         if amount > (booking.available(books, account) - owner.reserved) * _SLACK:
-            _stop_selling(position, order, quantity, True)
+            _stop_selling(position, order, quantity, YES)
             return INSUFFICIENT_CASH
     elif sells and limit != limit and order.trigger != order.trigger:
         amount = -quantity * unit
@@ -359,7 +361,7 @@ def close(sim, index, state, reason, now):
 @njit
 def _end(sim, index, state, reason, now):
     head, order = heads_of(sim)[0], orders_of(sim)[index]
-    release(sim, index, order.quantity - order.filled, True)
+    release(sim, index, order.quantity - order.filled, YES)
     advance(sim, index, state, reason, now)
     if head.trial == 0 and order.linked:
         unlink(sim, index)
@@ -439,7 +441,7 @@ def _step_back(sim, index, filled, quantity, now):
         close(sim, index, CANCELLED, ONE_CANCELS_OTHER, now)
     else:
         order.quantity = left
-        release(sim, index, share, False)
+        release(sim, index, share, NO)
 
 
 @njit

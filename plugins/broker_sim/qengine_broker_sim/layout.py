@@ -15,12 +15,20 @@ __all__ = [
     "TIMES_IN_FORCE",
 ]
 
+
+def _numbers(count: int) -> list[np.int64]:
+    """Constants for compiled code. Of a plain int it would compile a function anew for each value."""
+    return [np.int64(number) for number in range(count)]
+
+
+NO, YES = np.bool_(False), np.bool_(True)
+
 # Codes of states, by position; the first four are open.
 STATES = ("new", "submitted", "accepted", "partially-filled", "filled", "cancelled", "rejected", "expired")
-NEW, SUBMITTED, ACCEPTED, PARTIALLY_FILLED, FILLED, CANCELLED, REJECTED, EXPIRED = range(8)
+NEW, SUBMITTED, ACCEPTED, PARTIALLY_FILLED, FILLED, CANCELLED, REJECTED, EXPIRED = _numbers(8)
 
 TIMES_IN_FORCE = ("gtc", "gtd", "ioc", "fok")
-GTC, GTD, IOC, FOK = range(4)
+GTC, GTD, IOC, FOK = _numbers(4)
 
 # Why an order ended other than filled. The user's own reasons are appended to these during a run.
 REASONS = (
@@ -56,15 +64,15 @@ REASONS = (
     POST_ONLY,
     AMBIGUOUS_BAR,
     END_OF_SESSION,
-) = range(15)
+) = _numbers(15)
 
 # What siblings of a group do when one of them fills.
-CANCEL_OTHERS, REDUCE_OTHERS = 0, 1
+CANCEL_OTHERS, REDUCE_OTHERS = _numbers(2)
 
 # Policies, in the order of their names in settings.
-WORST_CASE, OPEN_HIGH_LOW_CLOSE, OPEN_LOW_HIGH_CLOSE, NEAREST_EXTREME_FIRST, REJECT_AMBIGUOUS = range(5)
-NEXT_OPEN, NEXT_CLOSE, SAME_CLOSE = range(3)
-MARK_EXTREME, MARK_CLOSE = range(2)
+WORST_CASE, OPEN_HIGH_LOW_CLOSE, OPEN_LOW_HIGH_CLOSE, NEAREST_EXTREME_FIRST, REJECT_AMBIGUOUS = _numbers(5)
+NEXT_OPEN, NEXT_CLOSE, SAME_CLOSE = _numbers(3)
+MARK_EXTREME, MARK_CLOSE = _numbers(2)
 
 # What orders have in common, interned: an order refers to its form by index.
 FORM = np.dtype(
@@ -105,19 +113,19 @@ ORDER = np.dtype(
         ("prior_quantity", "f8"),  # what the account had traded in the month before
         ("prior_notional", "f8"),
         ("ratio", "f8"),
-        ("form", "i4"),
-        ("tag", "i4"),
-        ("type", "i4"),
-        ("code", "i4"),
-        ("next", "i4"),  # in the instrument's queue, by age
-        ("previous", "i4"),
-        ("kin", "i4"),  # the next of a ring of orders that depend on one another
-        ("parent", "i4"),
-        ("group", "i4"),
-        ("reason", "i2"),
-        ("account", "i2"),
-        ("side", "i1"),
-        ("state", "i1"),
+        ("form", "i8"),
+        ("tag", "i8"),
+        ("type", "i8"),
+        ("code", "i8"),
+        ("next", "i8"),  # in the instrument's queue, by age
+        ("previous", "i8"),
+        ("kin", "i8"),  # the next of a ring of orders that depend on one another
+        ("parent", "i8"),
+        ("group", "i8"),
+        ("reason", "i8"),
+        ("account", "i8"),
+        ("side", "i8"),
+        ("state", "i8"),
         ("triggered", "i1"),
         ("active", "i1"),
         ("rested", "i1"),  # it has been on the market for a row: what it fills now adds liquidity

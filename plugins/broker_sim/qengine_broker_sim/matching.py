@@ -22,6 +22,7 @@ from qengine_broker_sim.layout import (
     MARK_EXTREME,
     NEAREST_EXTREME_FIRST,
     NEXT_CLOSE,
+    NO,
     OPEN_HIGH_LOW_CLOSE,
     OPEN_LOW_HIGH_CLOSE,
     ORDER,
@@ -70,7 +71,7 @@ def _fills_at_all(sim, view, row):
 def _match_row(sim, view, row, now, exits_only, taken):
     """Match one row against the orders of its instrument; return how much of its volume is taken."""
     head, seen = heads_of(sim)[0], views_of(view)[0]
-    code = codes_at(seen.codes)[row]
+    code = np.int64(codes_at(seen.codes)[row])
     queue = queues_of(sim)[code]
     token = token_of(view, row)
     if queue.entangled > 0:  # as a whole, early if any of it exits
@@ -325,7 +326,7 @@ def _walk(sim, view, row, code, now, path, taken):
         index, level = _nearest(sim, code, token, now, price, points[leg + 1])
         if index >= 0:
             price = level
-            taken += _act(sim, view, row, index, price, False, taken, token)
+            taken += _act(sim, view, row, index, price, NO, taken, token)
             continue
         leg += 1
         price = points[leg]
@@ -422,30 +423,19 @@ def _worth(sim, view, row, code):
 
 @njit
 def _relatives(sim, code):
-    """The orders of a queue and all those tied to one of them, as indices without repetition."""
+    """The orders of a queue and all those tied to one of them; one that is tied to several may come twice."""
     orders = orders_of(sim)
-    count = 0
+    found = [np.int64(0) for _ in range(0)]
     index = queues_of(sim)[code].first
     while index >= 0:
-        count += 1
+        found.append(index)
         other = orders[index].kin
         while other >= 0 and other != index:
-            count += 1
+            if orders[other].code != code:
+                found.append(other)
             other = orders[other].kin
         index = orders[index].next
-    found = np.empty(count, np.int64)
-    count = 0
-    index = queues_of(sim)[code].first
-    while index >= 0:
-        found[count] = index
-        count += 1
-        other = orders[index].kin
-        while other >= 0 and other != index:
-            found[count] = other
-            count += 1
-            other = orders[other].kin
-        index = orders[index].next
-    return np.unique(found)
+    return found
 
 
 @njit

@@ -13,6 +13,7 @@ from qengine_core.plugin import OrderState, TimeInForce
 
 __all__ = ["OrderTable", "SimulatedOrder"]
 
+_FILLED = int(FILLED)
 _FIRST_ORDERS = 1024
 _STATES = tuple(OrderState(name) for name in STATES)
 _TIMES_IN_FORCE = tuple(TimeInForce(name) for name in TIMES_IN_FORCE)
@@ -167,4 +168,4 @@ class SimulatedOrder:
 
     @property
     def is_open(self) -> bool:
-        return self._table.fields["state"][self._index] < FILLED
+        return self._table.fields["state"][self._index] < _FILLED

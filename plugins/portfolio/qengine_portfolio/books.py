@@ -51,10 +51,10 @@ FILL = np.dtype(
         ("price", "f8"),
         ("commission", "f8"),
         ("slippage", "f8"),  # per unit
-        ("code", "i4"),
-        ("account", "i2"),
-        ("side", "i1"),
-        ("maker", "i1"),
+        ("code", "i8"),
+        ("account", "i8"),
+        ("side", "i8"),
+        ("maker", "i8"),
     ],
     align=True,
 )

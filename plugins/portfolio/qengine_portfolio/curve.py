@@ -80,9 +80,7 @@ def equity_nb(  # type: ignore[no-untyped-def]
     so that no rounding error builds up. Columns of ``out``: equity, cash, long value, short value. Returns
     the number of samples.
     """
-    written = 0
-    fill = 0
-    row = start - 1
+    written, fill, row = 0, 0, start - 1
     while row + 1 < stop:
         row += 1
         if len(marks) == 1 and ts[row] < next_ts[0] and ts[row] != next_ts[1]:

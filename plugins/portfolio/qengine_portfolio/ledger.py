@@ -160,7 +160,7 @@ class _Curve:
         self._booked = books.fill_count
         # A fill that happened off this block is due before the segment's first row.
         fill_rows = np.where(recent["block"] == view.number, recent["row"], -1)
-        codes = np.ascontiguousarray(recent["code"])
+        codes = recent["code"].astype(np.int32)
         quantities = recent["side"] * recent["quantity"]
         cash = -recent["price"] * quantities * self._multipliers[codes] - recent["commission"]
         due = self._next_ts[0]
