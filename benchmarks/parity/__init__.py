@@ -1,0 +1,1 @@
+"""Parity: the same bars and the same intents through QEngine's peers, fill for fill."""
