@@ -130,7 +130,8 @@ class Loop:
         elif second > first + 1:
             self._look_ahead = min(self._look_ahead * 4, _FAR_ROWS)
             return row
-        self._deliver(segment, row - 1, runner + 1)
+        if runner + 1 < len(followers):
+            self._deliver(segment, row - 1, runner + 1)
         return row
 
     def _step(self, segment: Segment, row: int, stop: int) -> int:

@@ -139,7 +139,7 @@ class MatchingBroker(Participant):
         """Create an order and send it; of a recipe with several legs, the first leg's is returned."""
         if order_type is None and time_in_force is _GTC and not tag:
             name = _MARKET if limit != limit else _LIMIT
-            return SimulatedOrder(self._table, self._send(code, side, quantity, limit, NAN, 0, name))
+            return SimulatedOrder(self._table, self._send(code, side, quantity, limit, NAN, 0, name, 1))
         legs: tuple[Leg, ...] = (MARKET_LEG,) if limit != limit else (Leg(limit=limit),)
         name = self._table.types[_MARKET if limit != limit else _LIMIT]
         if order_type is not None:
@@ -147,7 +147,7 @@ class MatchingBroker(Participant):
         number, draft = self._table.types.number(name), self._draft
         leg = legs[0]
         if len(legs) == 1 and leg[3:] == _PLAIN and leg[:2] == (1, 1.0) and time_in_force is _GTC and not tag:
-            return SimulatedOrder(self._table, self._send(code, side, quantity, leg.limit, NAN, 0, number))
+            return SimulatedOrder(self._table, self._send(code, side, quantity, leg.limit, NAN, 0, number, 1))
         try:
             draft["expires_ts"], draft["tag"] = expires_ts, self._table.tags.number(tag)
             if len(legs) == 1:
@@ -163,11 +163,11 @@ class MatchingBroker(Participant):
         code: int,
         side: int,
         quantity: float,
-        limit: float = NAN,
-        trigger: float = NAN,
-        form: int = 0,
-        name: int = 0,
-        arrives: int = 1,
+        limit: float,
+        trigger: float,
+        form: int,
+        name: int,
+        arrives: int,
     ) -> int:
         """One primitive, with what else the draft says of it; return its index."""
         if self._order_count[0] == self._table.room:

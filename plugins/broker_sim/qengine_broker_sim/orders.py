@@ -14,7 +14,8 @@ from qengine_core.plugin import OrderState, TimeInForce
 __all__ = ["OrderTable", "SimulatedOrder"]
 
 _FILLED = int(FILLED)
-_FIRST_ORDERS = 1024
+# Memory that nobody has written to is only an address range, while copying it to grow is dear.
+_FIRST_ORDERS = 1 << 18
 _STATES = tuple(OrderState(name) for name in STATES)
 _TIMES_IN_FORCE = tuple(TimeInForce(name) for name in TIMES_IN_FORCE)
 

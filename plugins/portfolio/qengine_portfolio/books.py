@@ -67,7 +67,8 @@ HEAD = np.dtype(
     ]
 )
 
-_FIRST_FILLS = 1024
+# Memory that nobody has written to is only an address range, while copying it to grow is dear.
+_FIRST_FILLS = 1 << 18
 
 
 class Books:
@@ -108,6 +109,6 @@ class Books:
         wanted = self._fill_count[0] + fills
         if wanted > self.room:
             grown = np.empty(max(wanted, 2 * self.room), FILL)
-            grown[: self.room] = self.fills
+            grown[: self.fill_count] = self.fills[: self.fill_count]
             self.fills, self.room = grown, len(grown)
             self.head["fills"] = address(grown)

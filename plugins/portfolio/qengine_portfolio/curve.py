@@ -75,14 +75,13 @@ def equity_nb(  # type: ignore[no-untyped-def]
     """Walk rows, apply each fill on the row it happened, and write the account at sampled instants.
 
     ``fill_quantities`` is signed, ``fill_cash`` the change of cash. ``quantities``, ``marks``, ``held``
-    (codes with a position, ``held_count[0]`` of them), ``cash[0]`` and ``next_ts`` (when the next sample is
-    due, and when the last was taken) carry over to the next call. Each sample sums the held positions afresh,
-    so that no rounding error builds up. Columns of ``out``: equity, cash, long value, short value. Returns
+    (codes with a position, ``held_count[0]`` of them), ``cash[0]`` and ``next_ts`` (when the next sample is due,
+    and when the last was taken) carry over. Each sample sums the held positions afresh, lest rounding errors
+    build up. Columns of ``out``: equity, cash, long value, short value. Returns
     the number of samples.
     """
     written, fill, row = 0, 0, start - 1
-    while row + 1 < stop:
-        row += 1
+    while (row := row + 1) < stop:
         if len(marks) == 1 and ts[row] < next_ts[0] and ts[row] != next_ts[1]:
             row = min(stop - 1, row + np.searchsorted(ts[row:stop], next_ts[0]))  # nothing is sampled before
         while fill < len(fill_rows) and fill_rows[fill] <= row:
@@ -105,8 +104,7 @@ def equity_nb(  # type: ignore[no-untyped-def]
             else:
                 shorts -= value
         out_ts[written] = now
-        out[written, 0], out[written, 1] = cash[0] + longs - shorts, cash[0]
-        out[written, 2], out[written, 3] = longs, shorts
+        out[written] = cash[0] + longs - shorts, cash[0], longs, shorts
         written += 1
     while fill < len(fill_rows):
         _apply_nb(fill_codes[fill], fill_quantities[fill], quantities, held, held_count)

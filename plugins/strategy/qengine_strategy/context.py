@@ -12,7 +12,6 @@ import numpy as np
 from qengine_core.plugin import (
     BAR,
     BUY,
-    NAN,
     SELL,
     ConfigError,
     Order,
@@ -29,16 +28,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Context", "PortfolioView", "to_ns"]
 
+_INF = math.inf
+
 
 class Context:
     """Handed to every callback. Instruments are given by name; quantities are in units, positive."""
 
-    __slots__ = ("_broker", "_clock", "_codes", "_driver", "_ledger", "_limit", "_run", "portfolio")
+    __slots__ = ("_broker", "_clock", "_codes", "_driver", "_ledger", "_limit", "_run", "_submit", "portfolio")
 
     def __init__(self, run: Run, driver: StrategyDriver) -> None:
         self._run = run
         self._clock = run.clock
         self._broker = run.broker
+        self._submit = run.broker.submit
         self._ledger = run.ledger
         self._codes = run.codes
         self._driver = driver
@@ -76,7 +78,10 @@ class Context:
         **options: Any,
     ) -> Order:
         """Buy at market, at ``limit=`` or better, or by an order type. See ``order`` for the options."""
-        return self._quick(instrument, BUY, quantity, type, limit, options)
+        code = self._codes.get(instrument)
+        if code is not None and type is None and limit is None and not options and 0 <= quantity < _INF:
+            return self._submit(code, BUY, quantity)  # the usual order, without detours
+        return self._send(instrument, BUY, quantity, type, limit=limit, **options)
 
     def sell(
         self,
@@ -88,7 +93,10 @@ class Context:
         **options: Any,
     ) -> Order:
         """Sell at market, at ``limit=`` or better, or by an order type. See ``order`` for the options."""
-        return self._quick(instrument, SELL, quantity, type, limit, options)
+        code = self._codes.get(instrument)
+        if code is not None and type is None and limit is None and not options and 0 <= quantity < _INF:
+            return self._submit(code, SELL, quantity)  # the usual order, without detours
+        return self._send(instrument, SELL, quantity, type, limit=limit, **options)
 
     def order(self, instrument: str, quantity: float, type: OrderType | None = None, **options: Any) -> Order:
         """Trade a signed quantity: positive buys, negative sells.
@@ -192,21 +200,6 @@ class Context:
         first = to_ns(at) if at is not None else self.now + (step or 0)
         return self._driver.set_timer(name, first, step)
 
-    def _quick(
-        self,
-        instrument: str,
-        side: int,
-        quantity: float,
-        type: OrderType | None,
-        limit: float | None,
-        options: Mapping[str, Any],
-    ) -> Order:
-        """The usual order, at market or with a limit alone, goes without detours."""
-        if type is None and not options and 0 <= quantity < math.inf and (limit is None or 0 < limit < math.inf):
-            code = _code(self._codes, instrument)
-            return self._broker.submit(code, side, quantity, limit=NAN if limit is None else limit)
-        return self._send(instrument, side, quantity, type, limit=limit, **options)
-
     def _send(
         self,
         instrument: str,
@@ -219,11 +212,13 @@ class Context:
         expires: int | dt.datetime | None = None,
         tag: str = "",
     ) -> Order:
-        if not 0 <= quantity < math.inf:
+        if not 0 <= quantity < _INF:
             raise ConfigError(f"An order for {quantity!r} {instrument} is impossible: the quantity must be >= 0.")
-        if limit is not None:
-            type = self._limit_type()(price=limit)
         code = _code(self._codes, instrument)
+        if limit is not None:
+            if type is None and time_in_force == "gtc" and not tag and 0 < limit < _INF:
+                return self._submit(code, side, quantity, limit=limit)
+            type = self._limit_type()(price=limit)
         if time_in_force == "gtc" and expires is None:
             return self._broker.submit(code, side, quantity, type, tag=tag)
         tif = _time_in_force(time_in_force, expires)
