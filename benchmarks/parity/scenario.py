@@ -84,7 +84,7 @@ class Scenario:
             for name, rows in self.bars.items()
             if bar < len(rows) and (row := rows[bar]) is not None
         ]
-        prices = {name: pl.Float64 for name in ("open", "high", "low", "close", "volume")}
+        prices = dict.fromkeys(("open", "high", "low", "close", "volume"), pl.Float64)
         schema = {"instrument": pl.String, "bar": pl.Int64, "ts": pl.Datetime("ns", "UTC"), **prices}
         return pl.DataFrame(rows, schema=schema, orient="row")
 
@@ -97,7 +97,7 @@ class Scenario:
     def write(self, folder: Path) -> None:
         """Puts ``scenario.json`` and ``bars.parquet`` into the folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "scenario.json").write_text(json.dumps(self.document(), indent=1))
+        (folder / "scenario.json").write_text(json.dumps(self.document() | {"digest": self.digest()}, indent=1))
         self.frame().write_parquet(folder / "bars.parquet")
 
 
@@ -109,7 +109,7 @@ def order(bar: int, instrument: str, quantity: float, **terms: Any) -> Intent:
 
 
 def bracket(bar: int, instrument: str, quantity: float, **terms: Any) -> Intent:
-    """An entry as of ``order`` with exits ``stop_loss`` (or ``trail_amount``, ``trail_percent``) and ``take_profit``."""
+    """An entry with exits ``stop_loss`` (or ``trail_amount``, ``trail_percent``) and ``take_profit``."""
     return {"action": "bracket", "bar": bar, "instrument": instrument, "quantity": quantity, **terms}
 
 

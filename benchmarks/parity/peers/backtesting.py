@@ -25,7 +25,7 @@ def account(document: dict[str, Any]) -> dict[str, Any]:
     commission, slippage = document["commission"], document["slippage"]
     rate, minimum = commission.get("rate", 0.0), commission.get("minimum", 0.0)
 
-    def per_share(size: float, price: float) -> float:
+    def per_share(size: float, _price: float) -> float:
         return max(minimum, abs(size) * rate)
 
     return {

@@ -95,13 +95,13 @@ class Replay(bt.Strategy):
         group = intent.get("oco")
         order = self._send(intent)(**_terms(intent), **self._common(intent), oco=self.groups.get(group))
         self.orders[intent["id"]] = order
+        self.p.journal.status(intent["id"], "open")
         if group is not None:
             self.groups.setdefault(group, order)
 
     def _bracket(self, intent: dict[str, Any]) -> None:
         name = intent["id"]
         send = self.buy_bracket if intent["quantity"] > 0 else self.sell_bracket
-        # For a sale "stop" and "limit" change sides in backtrader's words, not in its arguments.
         stop, target = _trailing(intent), intent.get("take_profit")
         orders = send(
             **_terms(intent),
@@ -114,6 +114,9 @@ class Replay(bt.Strategy):
             limitargs={"intent": f"{name}.target"},
         )
         self.orders[name] = orders[0]
+        for order in orders:
+            if order is not None:
+                self.p.journal.status(order.info.intent, "open")
 
     def _cancel(self, intent: dict[str, Any]) -> None:
         self.cancel(self.orders[intent["order"]])
@@ -121,8 +124,7 @@ class Replay(bt.Strategy):
     def _target_percent(self, intent: dict[str, Any]) -> None:
         data = self.getdatabyname(intent["instrument"])
         order = self.order_target_percent(data=data, target=intent["percent"], intent=intent["id"])
-        if order is None:
-            self.p.journal.status(intent["id"], "not-needed")
+        self.p.journal.status(intent["id"], "not-needed" if order is None else "open")
 
     def _send(self, intent: dict[str, Any]) -> Any:
         return self.buy if intent["quantity"] > 0 else self.sell

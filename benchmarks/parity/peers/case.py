@@ -86,7 +86,7 @@ class Journal:
         self.fills.append((intent, instrument, int(bar), float(quantity), float(price), float(commission)))
 
     def state(self, bar: int, cash: float, equity: float) -> None:
-        """The account once the bar is done, before the intents of that bar have any effect."""
+        """The account once the bar is done, with the fills of that bar."""
         self.account.append((int(bar), float(cash), float(equity)))
 
     def status(self, intent: str, status: str, reason: str = "") -> None:
@@ -119,7 +119,8 @@ def serve(distributions: list[str], run: Run) -> None:
             run(Case(Path(case)), journal)
             seconds = time.perf_counter() - start
             journal.write(folder)
-            (folder / "run.json").write_text(json.dumps({"versions": versions, "seconds": seconds}))
+            about = {"digest": Case(Path(case)).document["digest"], "versions": versions, "seconds": seconds}
+            (folder / "run.json").write_text(json.dumps(about))
         except Exception:
             (folder / "error.txt").write_text(traceback.format_exc())
             failed = 1

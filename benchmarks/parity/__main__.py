@@ -1,0 +1,76 @@
+"""``python -m benchmarks.parity run``: runs scenarios through the peers and keeps what they did."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import polars as pl
+
+from benchmarks.parity import results
+from benchmarks.parity.environments import PeerUnavailable
+from benchmarks.parity.runners import RUNNERS, Runner, RunnerFailed, result_folder, run
+from benchmarks.parity.scenario import Scenario
+from benchmarks.parity.scenarios import SCENARIOS
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns 1 when a peer was not there or failed; the others are run all the same."""
+    options = _parser().parse_args(arguments)
+    peers = [RUNNERS[name] for name in options.peer or RUNNERS]
+    scenarios = [SCENARIOS[name] for name in options.scenario or SCENARIOS]
+    if options.command == "list":
+        _list(peers, scenarios)
+        return 0
+    if options.command == "expect":
+        results.save(results.collect(RUNNERS.values(), SCENARIOS.values()))
+        print(f"{results.EXPECTED.name} now says what {', '.join(RUNNERS)} did in {len(SCENARIOS)} scenarios.")
+        return 0
+    return max([_run(peer, scenarios, fills=options.fills) for peer in peers])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.parity", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    words = {
+        "run": "run scenarios through the peers, into the cache folder",
+        "list": "list the scenarios, and which peers run them",
+        "expect": "write what the peers did in all scenarios to expected.json",
+    }
+    for name, help_text in words.items():
+        command = commands.add_parser(name, help=help_text)
+        several = {"action": "append", "metavar": "NAME"}
+        command.add_argument("--peer", choices=list(RUNNERS), help="this peer alone; may be repeated", **several)
+        command.add_argument("--scenario", choices=list(SCENARIOS), help="this one alone; may be repeated", **several)
+        command.add_argument("--fills", action="store_true", help="print the fills")
+    return parser
+
+
+def _list(peers: list[Runner], scenarios: list[Scenario]) -> None:
+    for scenario in scenarios:
+        able = [peer.name for peer in peers if peer.skips(scenario) is None]
+        print(f"{scenario.name:32} {scenario.exercises}\n{'':32} {', '.join(able) or 'none of them'}")
+
+
+def _run(peer: Runner, scenarios: list[Scenario], *, fills: bool) -> int:
+    try:
+        skipped = run(peer, scenarios)
+    except (PeerUnavailable, RunnerFailed) as error:
+        print(error, file=sys.stderr)
+        return 1
+    for scenario in scenarios:
+        if scenario.name in skipped:
+            print(f"{peer.name:12} {scenario.name:32} left out: {skipped[scenario.name]}")
+            continue
+        folder = result_folder(peer, scenario)
+        account, table = (pl.read_parquet(folder / f"{name}.parquet") for name in ("account", "fills"))
+        print(f"{peer.name:12} {scenario.name:32} {table.height:4} fills, equity {account['equity'][-1]:,.4f}")
+        for row in table.iter_rows() if fills else ():
+            print(f"{'':12} {row[0]:12} {row[1]:4} bar {row[2]:3} {row[3]:+10.4f} at {row[4]:.8g}, {row[5]:.6g}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
