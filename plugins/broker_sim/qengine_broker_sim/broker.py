@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, SupportsInt
 
 import numpy as np
@@ -55,6 +56,18 @@ __all__ = ["MatchingBroker"]
 _GTC, _GTD = TimeInForce.GTC, TimeInForce.GTD
 _INF = math.inf
 _SHAPES = {"": 0, "amount": 1, "fraction": 2}
+_MILLISECOND = 1_000_000
+# Policies of the settings by number, in the order of layout's constants.
+_POLICIES = (
+    ("timing", "fill_timing", ("next-open", "next-close", "same-close")),
+    (
+        "path",
+        "intrabar_path",
+        ("worst-case", "open-high-low-close", "open-low-high-close", "nearest-extreme-first", "reject-ambiguous"),
+    ),
+    ("penetrates", "limit_touch", ("touch", "penetrate")),
+    ("trail_mark", "trail_mark", ("extreme", "close")),
+)
 _MARKET, _LIMIT = 0, 1  # numbers of the names of types
 _PLAIN = MARKET_LEG[3:]  # what a market or limit order leaves as it is
 
@@ -91,7 +104,11 @@ class MatchingBroker(Participant):
         self._view = 0
         self._announces = False
         self._has_ended = False
-        self._is_special = False  # one of the two
+        self._delay = round((settings.entry_latency + settings.feed_latency) * _MILLISECOND)
+        self._response = round(settings.response_latency * _MILLISECOND)
+        self._in_flight: dict[int, None] = {}
+        self._fills_at_once = settings.fill_timing == "same-close"
+        self._is_special = False  # any of these
         # The rows known to fill nothing, and the row up to which matching is done.
         self._quiet_block: Block | None = None
         self._quiet_until = 0
@@ -107,6 +124,8 @@ class MatchingBroker(Participant):
         rules["checks"], rules["shorts"] = settings.buying_power == "cash", settings.short_selling
         head["reduces"] = settings.shortfall == "reduce"
         head["zero_volume"], head["clips"] = settings.fill_on_zero_volume, settings.clip_to_range
+        for name, field, known in _POLICIES:
+            head[name] = known.index(getattr(settings, field))
         share = settings.participation_limit
         head["participation"] = _INF if share is None else share
         self._draft[:] = _BLANK
@@ -185,18 +204,35 @@ class MatchingBroker(Participant):
         return index
 
     def _send_with_care(self, view: int, now: int, *order: Any) -> int:
-        """Send an order where somebody listens, or in answer to the end of the data, which ends it at once."""
+        """Send an order where more may come of it at once than a record, or where it takes time to arrive."""
         self._make_room()
-        arrives = order[-1] and not self._has_ended
+        arrives = order[-1] and not self._has_ended and not self._delay
         index: int = entries.submit(self._sim, view, self._clock.position.row, now, *order[:-1], arrives)
-        if self._has_ended:  # announcing it could go on for ever
+        if self._has_ended:  # in answer to the end of the data; announcing it could go on for ever
             entries.cancel(self._sim, index, int(EXPIRED), self._reason("end-of-data"), now)
             self._head["event_count"] = 0
-        else:
-            self._announce()
+        elif self._delay and order[-1]:
+            self._arrive_later(index)
+        self._announce()
         self._quiet_block = None
         self._pending.append(None)
         return index
+
+    def _arrive_later(self, *indices: int) -> None:
+        """Let orders of one recipe arrive together, when latency is over."""
+        now = self._clock.now
+        self._in_flight.update(dict.fromkeys(indices))
+        self._agenda.schedule(now + self._delay, Phase.ORDER_TRAFFIC, lambda: self._arrive(indices), now)
+
+    def _arrive(self, indices: Sequence[int]) -> None:
+        clock = self._clock
+        for index in indices:
+            self._in_flight.pop(index, None)
+            self._make_room()
+            entries.arrive(self._sim, self._see(clock.block), clock.position.row, index, clock.now)
+            self._announce()
+        self._quiet_block = None
+        self._pending.append(None)
 
     def _send_leg(
         self, code: int, side: int, quantity: float, leg: Leg, time_in_force: TimeInForce, name: int, arrives: bool
@@ -238,15 +274,10 @@ class MatchingBroker(Participant):
             sent.append(self._send_leg(code, side, quantity, leg, time_in_force, name, False))
             if leg.group >= 0:
                 groups.setdefault(leg.group, sent[-1])
-        clock = self._clock
-        if not self._has_ended:
-            for index in sent:
-                if self._announces:
-                    self._make_room()
-                view = self._see(clock.block)
-                entries.arrive(self._sim, view, clock.position.row, index, clock.now)
-                if self._announces:
-                    self._announce()
+        if self._delay:
+            self._arrive_later(*sent)
+        elif not self._has_ended:
+            self._arrive(sent)
         return sent[0]
 
     def _expire_at(self, index: int, ts: int) -> None:
@@ -258,7 +289,14 @@ class MatchingBroker(Participant):
     def cancel(self, order: Order, reason: str = "requested") -> None:
         """Take an order off the market; a closed one is left as it is."""
         assert isinstance(order, SimulatedOrder)
-        if order.is_open:
+        if not order.is_open:
+            return
+        if self._delay:
+            now = self._clock.now
+            self._agenda.schedule(
+                now + self._delay, Phase.ORDER_TRAFFIC, lambda: self._end(order.index, CANCELLED, reason), now
+            )
+        else:
             self._end(order.index, CANCELLED, reason)
             self._pending.append(None)
 
@@ -276,7 +314,8 @@ class MatchingBroker(Participant):
         """Orders that can still fill, oldest first; of one instrument or of all."""
         if not self._open[0]:
             return []
-        following, found = self._table.fields["next"], []
+        following = self._table.fields["next"]
+        found = [index for index in self._in_flight if code in (None, self._table.fields["code"][index])]
         codes = np.flatnonzero(self._queues["count"]).tolist() if code is None else [code]
         for at in codes:
             index = int(self._queues["first"][at])
@@ -291,12 +330,11 @@ class MatchingBroker(Participant):
 
     def _end(self, index: int, state: SupportsInt, reason: str) -> None:
         """End an order that has not filled to the end."""
-        if self._announces:
-            self._make_room()
+        self._in_flight.pop(index, None)
+        self._make_room()
         entries.cancel(self._sim, index, int(state), self._reason(reason), self._clock.now)
         self._quiet_block = None
-        if self._announces:
-            self._announce()
+        self._announce()
 
     def _reason(self, reason: str) -> int:
         return self._table.reasons.number(reason)
@@ -352,21 +390,30 @@ class MatchingBroker(Participant):
     def _announce(self) -> None:
         """Post what the compiled core says has happened, for those who listen."""
         count = int(self._head["event_count"][0])
+        if not count:
+            return
         self._head["event_count"] = 0
         for ts, index, number, state, reason in self._events[:count].tolist():
             order = SimulatedOrder(self._table, index)
+            event: object
             if number >= 0:
                 fill = self._books.fills[number]
                 fields = ("code", "side", "quantity", "price", "commission", "slippage")
-                self._pending.append(Fill(ts, order, *(fill[name].item() for name in fields)))
+                event = Fill(ts, order, *(fill[name].item() for name in fields))
             else:
-                self._pending.append(OrderUpdate(ts, order, OrderState(STATES[state]), self._table.reasons[reason]))
+                event = OrderUpdate(ts, order, OrderState(STATES[state]), self._table.reasons[reason])
+            if self._response:
+                now = self._clock.now
+                self._agenda.schedule(now + self._response, Phase.ORDER_TRAFFIC, partial(self._agenda.post, event), now)
+            else:
+                self._pending.append(event)
 
     # Start and end ----------------------------------------------------------------------------------
 
     def on_start(self) -> None:
         self._announces = self._agenda.listens(OrderUpdate) or self._agenda.listens(Fill)
-        self._head["announces"] = self._is_special = self._announces
+        self._head["announces"] = self._announces
+        self._is_special = self._announces or bool(self._delay) or self._fills_at_once
 
     def on_stop(self) -> None:
         for order in self.open_orders():

@@ -7,19 +7,20 @@ from typing import Any
 
 from numba import njit
 from qengine_portfolio import booking, books, view
-from qengine_portfolio.native import codes_at, floats_at, stamp_of
+from qengine_portfolio.native import codes_at, floats_at, stamp_of, times_at
 
 from qengine_broker_sim import execution, layout, matching, prices, resting
-from qengine_broker_sim.execution import admit, advance, close, is_open, release, trailed
+from qengine_broker_sim.execution import admit, advance, close, execute, is_open, release, token_of, trailed
 from qengine_broker_sim.layout import (
     ACCEPTED,
     NO_REASON,
     REJECTED,
+    SAME_CLOSE,
     SUBMITTED,
     YES,
     ZERO_QUANTITY,
 )
-from qengine_broker_sim.matching import match_instant
+from qengine_broker_sim.matching import fills_at_all, match_instant
 from qengine_broker_sim.resting import forms_of, heads_of, link, next_match, orders_of, queues_of, refresh, views_of
 
 __all__ = ["amend", "arrive", "cancel", "match", "pending", "search", "submit"]
@@ -84,6 +85,27 @@ def _arrive(sim, seen_by, row, index, now):
         order.mark = mark
         order.trigger = trailed(order, forms_of(sim)[order.form])
     link(sim, index)
+    if heads_of(sim)[0].timing == SAME_CLOSE:
+        _fill_at_close(sim, seen_by, row, index, now)
+
+
+@njit
+def _fill_at_close(sim, seen_by, row, index, now):
+    """Fill an order that has just arrived at the close of the bar it was sent on, if that is its instrument's."""
+    order, seen = orders_of(sim)[index], views_of(seen_by)[0]
+    if seen.kind != 2 or not order.active or order.trigger == order.trigger:
+        return
+    ts, codes = times_at(seen.ts), codes_at(seen.codes)
+    row = min(row, seen.rows - 1)
+    while row >= 0 and ts[row] == now and codes[row] != order.code:
+        row -= 1
+    if row < 0 or ts[row] != now or not fills_at_all(sim, seen_by, row):
+        return
+    price = floats_at(seen.close)[row]
+    if order.limit != order.limit or (price - order.limit) * order.side <= 0.0:
+        queue, token = queues_of(sim)[order.code], token_of(seen_by, row)
+        taken = queue.taken if queue.taken_on == token else 0.0
+        queue.taken_on, queue.taken = token, taken + execute(sim, seen_by, row, index, price, taken, YES)
 
 
 @njit

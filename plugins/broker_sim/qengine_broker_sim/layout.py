@@ -150,6 +150,8 @@ QUEUE = np.dtype(
         ("stale", "i8"),
         ("after", "i8"),  # when the first of them may fill
         ("ambiguous", "i8"),
+        ("taken", "f8"),  # of the volume of row ``taken_on``, by orders that fill on the row they were sent on
+        ("taken_on", "i8"),
         ("token", "i8"),  # the row that its tangle was led through last
         ("buy_down", "f8"),  # a price for buyers at or below this concerns somebody, and so on
         ("buy_up", "f8"),

@@ -32,7 +32,7 @@ from qengine_broker_sim.layout import (
 from qengine_broker_sim.prices import limit_price, trigger_price
 from qengine_broker_sim.resting import forms_of, heads_of, orders_of, queues_of, refresh, views_of
 
-__all__ = ["match_instant"]
+__all__ = ["fills_at_all", "match_instant"]
 
 _ORDER = from_dtype(ORDER)
 
@@ -53,13 +53,13 @@ def match_instant(sim, view, start):
     for exits_only in range(0 if not is_single else 1, 2):
         for row in range(start, end):
             queue = queues[codes[row]]
-            if queue.count > 0 and queue.kind == seen.kind and _fills_at_all(sim, view, row):
+            if queue.count > 0 and queue.kind == seen.kind and fills_at_all(sim, view, row):
                 taken[row - start] = _match_row(sim, view, row, now, exits_only == 0, taken[row - start])
     return end
 
 
 @njit
-def _fills_at_all(sim, view, row):
+def fills_at_all(sim, view, row):
     """Whether a row fills anything, given the rule on rows without volume."""
     seen = views_of(view)[0]
     if heads_of(sim)[0].zero_volume or seen.kind == 0 or seen.buy_size == 0:

@@ -40,6 +40,34 @@ class SimulatedBroker:
     )
     fill_on_zero_volume: bool = param(default=False, help="Whether a row without volume fills orders.")
     clip_to_range: bool = param(default=True, help="Whether slippage is kept within the bar's high and low.")
+    fill_timing: Literal["next-open", "next-close", "same-close"] = param(
+        default="next-open",
+        help="When bars fill: from the next bar's open on, only at its close, or at the close an order was sent on.",
+    )
+    intrabar_path: Literal[
+        "worst-case", "open-high-low-close", "open-low-high-close", "nearest-extreme-first", "reject-ambiguous"
+    ] = param(
+        default="worst-case",
+        help="How prices move inside a bar where that decides; 'reject-ambiguous' cancels the orders it would decide.",
+    )
+    limit_touch: Literal["touch", "penetrate"] = param(
+        default="touch", help="Whether a limit fills when it is touched, or only when prices go beyond."
+    )
+    trail_mark: Literal["extreme", "close"] = param(
+        default="extreme", help="What moves the mark of a trailing stop: the bar's best price or its close."
+    )
+    entry_latency: float = param(
+        default=0.0, help="How long an order, or its cancellation, takes to arrive.", unit="milliseconds", ge=0
+    )
+    feed_latency: float = param(
+        default=0.0,
+        help="How much later than the market the strategy sees a row; its orders arrive so much later, too.",
+        unit="milliseconds",
+        ge=0,
+    )
+    response_latency: float = param(
+        default=0.0, help="How long fills and order states take to reach the strategy.", unit="milliseconds", ge=0
+    )
 
     def build(self, run: Run) -> Any:
         from qengine_broker_sim.broker import MatchingBroker

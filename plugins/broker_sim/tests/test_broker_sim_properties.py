@@ -191,6 +191,10 @@ def worlds(draw, **fixed):
         "participation_limit": draw(st.sampled_from([None, None, 0.1, 1.0])),
         "fill_on_zero_volume": draw(st.booleans()),
         "clip_to_range": draw(st.sampled_from([True, True, False])),
+        "fill_timing": draw(st.sampled_from(["next-open", "next-open", "next-close"])),
+        "limit_touch": draw(st.sampled_from(["touch", "touch", "penetrate"])),
+        "entry_latency": draw(st.sampled_from([0.0, 0.0, 2e-6])),  # of two nanoseconds, as rows are apart
+        "response_latency": draw(st.sampled_from([0.0, 0.0, 3e-6])),
     }
     script = collections.defaultdict(list)
     for call, action in draw(st.lists(st.tuples(st.integers(0, 9), actions(names)), min_size=3, max_size=14)):
@@ -384,6 +388,14 @@ def test_waking_only_for_what_matters_changes_no_byte(world):
     for name in TABLES:
         assert as_bytes(lazy[name]) == as_bytes(naive[name]), name
     assert lazy.counts == naive.counts
+
+
+@settings(phases=PHASES, max_examples=40, deadline=None)
+@given(worlds(fill_timing="same-close"))
+def test_filling_at_the_close_an_order_was_sent_on_is_the_same_in_both_modes(world):
+    lazy, naive = world.run(), world.run(wake="every-row")
+    for name in TABLES:
+        assert as_bytes(lazy[name]) == as_bytes(naive[name]), name
 
 
 @settings(phases=PHASES, max_examples=25, deadline=None)

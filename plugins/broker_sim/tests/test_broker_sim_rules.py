@@ -520,3 +520,88 @@ def test_an_order_is_a_view_that_follows_every_change():
     assert math.isnan(order.trigger)
     assert order != seen
     assert repr(order) == "<Order 1: buy 3 X limit limit 9.5, filled>"
+
+
+# Policies ------------------------------------------------------------------------------------------------
+
+
+def test_under_next_close_a_market_order_fills_at_the_next_close():
+    rows = [bar(1, 10.0), bar(2, 11.0, 13.0, 9.0, close=12.0)]
+    result = run(rows, {1: buy(1)}, fill_timing="next-close")
+    assert (prices(result), stamps(result)) == ([12.0], [2])
+
+
+def test_under_next_close_a_limit_is_judged_at_the_close_alone():
+    rows = [bar(1, 10.0), bar(2, 10.0, 11.0, 8.0, close=10.5), bar(3, 10.0, 10.0, 8.0, close=8.5)]
+    result = run(rows, {1: buy(1, limit=9.0)}, fill_timing="next-close")
+    assert (prices(result), stamps(result)) == ([8.5], [3])
+
+
+def test_under_same_close_a_market_order_fills_at_the_close_it_was_sent_on():
+    rows = [bar(1, 10.0, close=11.0), bar(2, 12.0)]
+    result = run(rows, {1: buy(1)}, fill_timing="same-close")
+    assert (prices(result), stamps(result)) == ([11.0], [1])
+
+
+def test_under_same_close_the_volume_cap_is_shared_too():
+    rows = [bar(1, 10.0, volume=10.0), bar(2, 12.0, volume=100.0)]
+    result = run(rows, {1: [buy(3), buy(4)]}, fill_timing="same-close", participation_limit=0.5)
+    assert result.fills["quantity"].to_list() == [3.0, 2.0, 2.0]
+    assert prices(result) == [10.0, 10.0, 12.0]
+
+
+def test_under_same_close_a_row_without_volume_fills_nothing():
+    rows = [bar(1, 10.0, volume=0.0), bar(2, 12.0)]
+    assert prices(run(rows, {1: buy(1)}, fill_timing="same-close")) == [12.0]
+
+
+def test_a_limit_that_must_be_penetrated_is_not_filled_by_a_touch():
+    rows = [bar(1, 10.0), bar(2, 10.0, 10.5, 9.0, close=10.0), bar(3, 10.0, 10.0, 8.5, close=9.5)]
+    result = run(rows, {1: buy(1, limit=9.0)}, limit_touch="penetrate")
+    assert (prices(result), stamps(result)) == ([9.0], [3])
+    assert result.counts["ambiguous_bars"] == 0
+
+
+MILLISECOND = 1_000_000
+
+
+def test_an_order_fills_at_the_earliest_after_its_latency():
+    rows = [bar(n * MILLISECOND, 10.0 + n) for n in range(1, 6)]
+    result = run(rows, {1: buy(1)}, entry_latency=1.5, feed_latency=0.5)
+    order = only_order(result)
+    assert stamps(result) == [4 * MILLISECOND]  # it arrives at 3 ms, together with a row that it must not see
+    assert nanoseconds(order["accepted_ts"]) == 3 * MILLISECOND
+
+
+def nanoseconds(moment):
+    return round(moment.timestamp() * 1e9)
+
+
+def test_an_order_in_flight_is_open_and_can_be_cancelled_before_it_arrives():
+    rows = [bar(n * MILLISECOND, 10.0) for n in range(1, 6)]
+    seen = []
+
+    def look(ctx):
+        seen.append([order.state for order in ctx.open_orders("X")])
+
+    script = {1: [buy(1), look], 2: [lambda ctx: ctx.cancel_all(), look], 5: [look]}
+    result = run(rows, script, entry_latency=2.5)
+    assert seen == [[OrderState.SUBMITTED], [OrderState.SUBMITTED], []]
+    assert only_order(result)["state"] == "filled"  # the cancellation came too late
+
+
+def test_an_order_still_in_flight_at_the_end_expires():
+    result = run([bar(1, 10.0), bar(2, 10.0)], {2: buy(1)}, entry_latency=5.0)
+    assert only_order(result)["reason"] == "end-of-data"
+
+
+def test_a_strategy_hears_of_fills_after_the_response_latency():
+    heard = []
+
+    class Hearing(Script):
+        def on_fill(self, ctx, fill):
+            heard.append((ctx.now, fill.ts))
+
+    rows = [bar(n * MILLISECOND, 10.0) for n in range(1, 7)]
+    drive(Hearing(script={1: [buy(1)]}), rows, broker=SimulatedBroker(response_latency=2.5))
+    assert heard == [(int(4.5 * MILLISECOND), 2 * MILLISECOND)]
