@@ -8,8 +8,8 @@ import sys
 import polars as pl
 
 from benchmarks.parity import results
-from benchmarks.parity.environments import PeerUnavailable
-from benchmarks.parity.runners import RUNNERS, Runner, RunnerFailed, result_folder, run
+from benchmarks.parity.environments import PeerUnavailableError
+from benchmarks.parity.runners import RUNNERS, Runner, RunnerFailedError, result_folder, run
 from benchmarks.parity.scenario import Scenario
 from benchmarks.parity.scenarios import SCENARIOS
 
@@ -57,7 +57,7 @@ def _list(peers: list[Runner], scenarios: list[Scenario]) -> None:
 def _run(peer: Runner, scenarios: list[Scenario], *, fills: bool) -> int:
     try:
         skipped = run(peer, scenarios)
-    except (PeerUnavailable, RunnerFailed) as error:
+    except (PeerUnavailableError, RunnerFailedError) as error:
         print(error, file=sys.stderr)
         return 1
     for scenario in scenarios:

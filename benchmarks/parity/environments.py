@@ -9,10 +9,10 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["PEERS", "Peer", "PeerUnavailable", "cache_folder", "environment"]
+__all__ = ["PEERS", "Peer", "PeerUnavailableError", "cache_folder", "environment"]
 
 
-class PeerUnavailable(RuntimeError):
+class PeerUnavailableError(RuntimeError):
     """A peer cannot be installed or started here; the message says why and what to do, in one sentence."""
 
 
@@ -66,7 +66,7 @@ PEERS = {
 def environment(name: str) -> Path:
     """The Python of the peer's environment, which is made first if need be.
 
-    Raises PeerUnavailable when no fitting Python is found or the peer cannot be installed.
+    Raises PeerUnavailableError when no fitting Python is found or the peer cannot be installed.
     """
     peer = PEERS[name]
     python, done = peer.folder / "bin" / "python", peer.folder / "installed.json"
@@ -96,7 +96,7 @@ def _interpreter(peer: Peer) -> str:
         for candidate in [f"python{version}", *map(str, sorted(kept.glob(f"{version}.*/bin/python"), reverse=True))]:
             if _says(candidate) == version:
                 return candidate
-    raise PeerUnavailable(
+    raise PeerUnavailableError(
         f"{peer.name} {peer.version} needs one of Python {', '.join(peer.pythons)} with venv, and none was found "
         "on the path or in pyenv: install one of them."
     )
@@ -118,7 +118,7 @@ def _step(peer: Peer, command: list[str]) -> None:
     except (OSError, subprocess.CalledProcessError) as error:
         said = (getattr(error, "stderr", "") or str(error)).strip().splitlines()
         reason = next((line for line in reversed(said) if "ERROR" in line), said[-1] if said else "it gave no reason")
-        raise PeerUnavailable(
+        raise PeerUnavailableError(
             f"{peer.name} {peer.version} cannot be installed in {peer.folder}, because {reason.strip()}: "
             "see to that, or leave this peer out with --peer."
         ) from error

@@ -14,12 +14,12 @@ from typing import Protocol
 from benchmarks.parity.environments import PEERS, cache_folder, environment
 from benchmarks.parity.scenario import Scenario
 
-__all__ = ["RUNNERS", "PeerRunner", "Runner", "RunnerFailed", "case_folder", "result_folder"]
+__all__ = ["RUNNERS", "PeerRunner", "Runner", "RunnerFailedError", "case_folder", "result_folder"]
 
 _ROOT = Path(__file__).parents[2]
 
 
-class RunnerFailed(RuntimeError):
+class RunnerFailedError(RuntimeError):
     """A runner could not do a scenario that it should have done; the message names both and says where to look."""
 
 
@@ -38,7 +38,7 @@ class Runner(Protocol):
         """Why the scenario makes no sense here, or nothing."""
 
     def run(self, cases: Mapping[Path, Path]) -> None:
-        """Runs every case folder into its result folder; raises RunnerFailed when one of them failed."""
+        """Runs every case folder into its result folder; raises RunnerFailedError when one of them failed."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class PeerRunner:
         if failed:
             notes = failed[0] / "error.txt"
             said = (notes.read_text() if notes.exists() else done.stderr).strip().splitlines()
-            raise RunnerFailed(
+            raise RunnerFailedError(
                 f"{self.name} failed in {', '.join(folder.name for folder in failed)}; the first said "
                 f"{said[-1] if said else 'nothing'}: see {failed[0]}."
             )

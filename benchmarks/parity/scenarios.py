@@ -602,7 +602,7 @@ def _cash() -> list[Scenario]:
             "leverage",
             "twice the cash bought on margin, more refused, and the way down",
             {"A": walk(8, 16, step=2.0)},
-            [order(1, "A", 1_800), order(4, "A", 500), order(8, "A", -900), order(12, "A", 100)],
+            [order(1, "A", 1_500), order(4, "A", 500), order(8, "A", -900), order(12, "A", 100)],
             commission=_PERCENT,
             account={"leverage": 2.0},
             without={
@@ -654,7 +654,15 @@ def _cash() -> list[Scenario]:
 
 def _shorts() -> list[Scenario]:
     ruin = path(
-        "100 101 99 100\n100 101 99 100\n100 101 99 100\n130 140 129 138\n170 190 165 185\n185 230 180 220\n220 225 210 215"
+        """
+        100 101 99 100
+        100 101 99 100
+        100 101 99 100
+        130 140 129 138
+        170 190 165 185
+        185 230 180 220
+        220 225 210 215
+        """
     )
     other = {
         "backtrader": "It always hands out the proceeds.",

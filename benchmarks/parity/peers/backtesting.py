@@ -17,7 +17,12 @@ def run(case: Case, journal: Journal) -> None:
     columns = {name: name.capitalize() for name in ("open", "high", "low", "close", "volume")}
     table = case.table(instrument).rename(columns=columns)
     table.index = case.local_times[table.index]
-    Backtest(table, Replay, **account(case.document)).run(case=case, journal=journal, instrument=instrument)
+    cash: dict[int, float] = {0: case.document["cash"]}
+    backtest = Backtest(table, Replay, **account(case.document))
+    statistics = backtest.run(case=case, journal=journal, instrument=instrument, cash_at=cash)
+    for bar, equity in enumerate(statistics["_equity_curve"]["Equity"]):
+        # A ruined account stops being asked: the library sets cash and equity to nothing from there on.
+        journal.state(bar, cash.get(bar, 0.0), equity)
 
 
 def account(document: dict[str, Any]) -> dict[str, Any]:
@@ -42,12 +47,13 @@ class Replay(Strategy):
     case: Any = None
     journal: Any = None
     instrument: Any = None
+    cash_at: Any = None
 
     def init(self) -> None:
         broker = self._broker
         self.queue = broker.orders = Queue(self.journal)
         self.trailing: dict[str, dict[str, Any]] = {}
-        opens, closes = broker._open_trade, broker._close_trade
+        opens, closes, process = broker._open_trade, broker._close_trade, broker._process_orders
 
         def open_trade(price: float, size: float, *rest: Any) -> None:
             self._fill(size, price, broker._commission(size, price))
@@ -57,11 +63,15 @@ class Replay(Strategy):
             self._fill(-trade.size, price, broker._commission(trade.size, price))
             closes(trade, price, bar)
 
-        broker._open_trade, broker._close_trade = open_trade, close_trade
+        def process_orders() -> None:
+            process()
+            self.queue.order = None
+
+        broker._open_trade, broker._close_trade, broker._process_orders = open_trade, close_trade, process_orders
 
     def next(self) -> None:
         bar = len(self.data) - 1
-        self.journal.state(bar, self._broker._cash, self.equity)
+        self.cash_at[bar] = self._broker._cash
         self._trail()
         for intent in self.case.intents.get(bar, []):
             getattr(self, "_" + intent["action"].replace("-", "_"))(intent)
@@ -135,12 +145,14 @@ class Queue(list):
         """What leaves in its own turn is filled or refused; what leaves in another's turn was withdrawn."""
         super().remove(order)
         if order is self.order:
-            reason = "" if self.filled and not self._opening_refused(order) else "insufficient margin"
+            reason = "" if self.filled and not self._is_short_of(order) else "insufficient margin"
             self.journal.status(self.name(), "rejected" if reason else "filled", reason)
 
     def name(self) -> str:
         """The intent whose turn it is, with the part of a bracket that an exit plays."""
         order = self.order
+        if order is None:
+            return "liquidation"
         trade = order.parent_trade
         if trade is None:
             return order.tag
@@ -149,7 +161,7 @@ class Queue(list):
             return f"{order.tag}.{'stop' if order is trade._sl_order else 'target'}"
         return self.closing[id(trade)]
 
-    def _opening_refused(self, order: Any) -> bool:
+    def _is_short_of(self, order: Any) -> bool:
         """Whether fills of this turn fall short of what was ordered: the closing part went through, the other not."""
         done = sum(fill[3] for fill in self.journal.fills if fill[0] == order.tag)
         return order.parent_trade is None and abs(order.size) >= 1 and done != order.size

@@ -6,7 +6,6 @@ import logging
 import tempfile
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -144,12 +143,12 @@ def _register(name: str, case: Case) -> None:
     days = _sessions(case)
 
     def ingest(
-        environ: Any,
+        _environ: Any,
         asset_db_writer: Any,
         minute_bar_writer: Any,
         daily_bar_writer: Any,
         adjustment_writer: Any,
-        *rest: Any,
+        *_rest: Any,
     ) -> None:
         names = case.document["instruments"]
         frame = pd.DataFrame(
