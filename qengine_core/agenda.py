@@ -95,3 +95,11 @@ class Agenda:
             self.next_key = self._heap[0][:2] if self._heap else None
             if event.action is not None:
                 yield event
+
+    def clear(self) -> None:
+        """Forget every event and every handler."""
+        self.pending.clear()
+        self._heap.clear()
+        self._handlers.clear()
+        self._sorted.clear()
+        self.next_key = None

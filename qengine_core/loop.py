@@ -49,7 +49,7 @@ class Loop:
         self._clock = clock
         self._agenda = agenda
         self._position = Position()
-        self._advance = self._step if every_row else self._walk
+        self._advance = Loop._step if every_row else Loop._walk
         self._progress = progress
         totals = [stream.rows for stream in streams]
         self._total = None if None in totals else sum(rows or 0 for rows in totals)
@@ -85,7 +85,7 @@ class Loop:
                 self._keep_appointments()
             due = agenda.next_key
             while row < stop and agenda.next_key == due:
-                row = advance(segment, row, stop)
+                row = advance(self, segment, row, stop)
 
     def _walk(self, segment: Segment, row: int, stop: int) -> int:
         """Go to the next row that anybody wants, hand over, and return the row to go on from.

@@ -51,7 +51,7 @@ class LedgerBook(Participant):
         self._cash = live(self.books.cash)
         self._marks = live(self.books.marks)
         self._rows = 0
-        self._curve = _Curve(self, settings, run)
+        self._curve = _Curve(settings, run, self.books, self.views)
 
     @property
     def cash(self) -> float:
@@ -86,7 +86,7 @@ class LedgerBook(Participant):
 
     def on_stop(self) -> None:
         if self._rows:
-            self._curve.finish()
+            self._curve.finish(self._clock.now, self.equity, self.cash, self.short_value())
 
     def tables(self) -> Mapping[str, Any]:
         run = self._run
@@ -134,10 +134,10 @@ class _Position:
 class _Curve:
     """Collects the fills of a segment and turns them, with its prices, into samples of the account."""
 
-    def __init__(self, ledger: LedgerBook, settings: StandardLedger, run: Run) -> None:
+    def __init__(self, settings: StandardLedger, run: Run, books: Books, views: Views) -> None:
         count = len(run.instruments)
-        self._ledger = ledger
-        self._run = run
+        self._books, self._views = books, views
+        self._stream_kinds = [stream.kind for stream in run.streams]
         self._kinds = {BAR} if any(s.kind == BAR for s in run.streams) else {TRADE, QUOTE}
         self._interval = 0 if BAR in self._kinds else int(settings.tick_interval * 1e9)
         self._cash = np.array([settings.cash])
@@ -152,10 +152,10 @@ class _Curve:
 
     def extend(self, segment: Segment) -> None:
         """Sample the account over a segment, with the fills that happened since the one before."""
-        block, books = segment.block, self._ledger.books
-        if self._run.streams[block.stream].kind not in (BAR, TRADE, QUOTE):
+        block, books = segment.block, self._books
+        if self._stream_kinds[block.stream] not in (BAR, TRADE, QUOTE):
             return
-        view = self._ledger.views.of(block)
+        view = self._views.of(block)
         recent = books.fills[self._booked : books.fill_count]
         self._booked = books.fill_count
         # A fill that happened off this block is due before the segment's first row.
@@ -164,7 +164,7 @@ class _Curve:
         quantities = recent["side"] * recent["quantity"]
         cash = -recent["price"] * quantities * self._multipliers[codes] - recent["commission"]
         due = self._next_ts[0]
-        if self._run.streams[block.stream].kind not in self._kinds:
+        if self._stream_kinds[block.stream] not in self._kinds:
             self._next_ts[0] = _NEVER  # its prices count, but only rows of an instant already sampled are sampled
         size = self._samples(block, segment.start, segment.stop)
         out_ts, out = np.empty(size, np.int64), np.empty((size, 4))
@@ -201,10 +201,8 @@ class _Curve:
         span = int(block.ts[stop - 1]) - int(block.ts[start])
         return min(stop - start, span // self._interval + 3)
 
-    def finish(self) -> None:
+    def finish(self, now: int, equity: float, cash: float, short: float) -> None:
         """Add the very last state, which the sampling may have missed; the table keeps one row an instant."""
-        ledger, now = self._ledger, self._run.clock.now
-        equity, cash, short = ledger.equity, ledger.cash, ledger.short_value()
         last = np.array([[equity, cash, equity - cash + short, short]])
         self._chunks.append((np.array([now], dtype=np.int64), last))
 

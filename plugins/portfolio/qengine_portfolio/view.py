@@ -54,6 +54,7 @@ class Views:
     def __init__(self, run: Run) -> None:
         self._kinds = [stream.kind for stream in run.streams]
         self._numbers = itertools.count()
+        self._key = object()  # in the cache of blocks, which must not hold this
         self._block: Block | None = None
         self._view: MarketView | None = None
         self._before = MarketView(_NOTHING, BAR, -1)
@@ -62,11 +63,11 @@ class Views:
         """The view of a block. One without market data, as before the first row, has no rows to see."""
         if block is self._block:
             return self._view  # type: ignore[return-value]
-        view = block.cache.get(self)
+        view = block.cache.get(self._key)
         if view is None:
             kind = self._kinds[block.stream] if block.stream >= 0 else ""
             view = MarketView(block, kind, next(self._numbers)) if kind in KINDS else self._before
-            block.cache[self] = view
+            block.cache[self._key] = view
         self._block, self._view = block, view
         return view
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import gc
 import math
 
 import attrs
@@ -422,3 +423,18 @@ def test_the_curve_has_its_last_row_even_where_a_feed_of_bars_has_none():
 
     result = Engine(feed=feeds, strategy=Idle()).run()
     assert result.equity["equity"].to_list() == [100_000.0]
+
+
+def test_a_finished_run_is_freed_with_its_result_not_when_the_collector_comes():
+    gc.collect()
+    gc.disable()
+    try:
+        result = drive(Trader(script={0: [("X", 1.0)]}), bars([10.0, 11.0, 12.0]))
+        assert result.fills.height == 1
+        assert result.equity.height == 3
+        assert result.metrics
+        del result
+        left = [type(o).__name__ for o in gc.get_objects() if type(o).__name__ in ("LedgerBook", "MatchingBroker")]
+    finally:
+        gc.enable()
+    assert left == []

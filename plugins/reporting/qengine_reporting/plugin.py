@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
 
 from qengine_core.plugin import ReportSpec, RunContext, RunFailed, RunFinished, hookimpl, implements
@@ -28,11 +29,12 @@ def run_started(context: RunContext) -> None:
 @hookimpl(specname="qengine_run_finished", trylast=True)  # other plugins add their tables first
 def run_finished(context: RunFinished) -> None:
     result = context.result
+    held = weakref.proxy(result)  # which will hold this function
 
     def metrics() -> object:
         from qengine_reporting.metrics import metrics_of
 
-        return metrics_of(result)
+        return metrics_of(held)
 
     result.provide("metrics", metrics)
     if _STATE in context.state:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,7 @@ class Context:
         self._submit = run.broker.submit
         self._ledger = run.ledger
         self._codes = run.codes
-        self._driver = driver
+        self._driver = weakref.proxy(driver)  # which holds this
         self._limit: Callable[..., OrderType] | None = None
         self.portfolio = PortfolioView(run)
 

@@ -34,6 +34,7 @@ class Interest:
     since: int | None = None
     _seen: dict[int, int] = attrs.field(factory=dict, init=False)
     _last_period: dict[int, int] = attrs.field(factory=dict, init=False)
+    _key: object = attrs.field(factory=object, init=False)  # in the cache of blocks, which must not hold this
     _block: Block | None = attrs.field(default=None, init=False)
     _rows: list[int] | None = attrs.field(default=None, init=False)
 
@@ -48,10 +49,10 @@ class Interest:
         """The wanted rows of a block, ascending (a list, because few are looked up at a time); None for all."""
         if block is not self._block:
             # Streams take turns, so a block may be left and come back to; its rows are counted once.
-            if self not in block.cache:
+            if self._key not in block.cache:
                 chosen = self._select(block)
-                block.cache[self] = None if chosen is None else chosen.tolist()
-            self._block, self._rows = block, block.cache[self]
+                block.cache[self._key] = None if chosen is None else chosen.tolist()
+            self._block, self._rows = block, block.cache[self._key]
         return self._rows
 
     def _select(self, block: Block) -> npt.NDArray[np.int64] | None:
