@@ -791,6 +791,27 @@ def _liquidity() -> list[Scenario]:
             without={**_NO_CAP, **_ONE_PLACE},
         ),
         Scenario(
+            "partial-limit",
+            "a limit order of several bars' volume, reached on the first of them alone",
+            {
+                "A": path(
+                    """
+                    100 101 99 100
+                    100 101 99 100
+                    99 99.5 97.5 98 1000
+                    101 102 100 101 1000
+                    102 103 101 102 1000
+                    98 99 97 98.5 1000
+                    99 100 98 99 1000
+                    """
+                )
+            },
+            [order(1, "A", 250, limit=98.5)],
+            commission=_PERCENT,
+            participation=0.1,
+            without={**_NO_CAP, **_NO_RESTING},
+        ),
+        Scenario(
             "volume-none",
             "a market order whose next bar has no volume",
             {"A": [*flat(2), *flat(2, 101.0, volume=0.0), *flat(4, 102.0)]},

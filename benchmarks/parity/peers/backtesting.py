@@ -19,7 +19,8 @@ def run(case: Case, journal: Journal) -> None:
     table.index = case.local_times[table.index]
     cash: dict[int, float] = {0: case.document["cash"]}
     backtest = Backtest(table, Replay, **account(case.document))
-    statistics = backtest.run(case=case, journal=journal, instrument=instrument, cash_at=cash)
+    with journal.timed("simulation"):
+        statistics = backtest.run(case=case, journal=journal, instrument=instrument, cash_at=cash)
     for bar, equity in enumerate(statistics["_equity_curve"]["Equity"]):
         # A ruined account stops being asked: the library sets cash and equity to nothing from there on.
         journal.state(bar, cash.get(bar, 0.0), equity)

@@ -30,7 +30,8 @@ def run(case: Case, journal: Journal) -> None:
         cerebro.adddata(_feed(case, name), name=name)
     cerebro.addstrategy(Replay, case=case, journal=journal)
     set_account(cerebro.broker, case.document)
-    cerebro.run()
+    with journal.timed("simulation"):
+        cerebro.run()
 
 
 def set_account(broker: bt.brokers.BackBroker, document: dict[str, Any]) -> None:
@@ -67,6 +68,7 @@ class Replay(bt.Strategy):
 
     def __init__(self) -> None:
         self.bar_of = {time: bar for bar, time in enumerate(self.p.case.local_times)}
+        self.clock, self.now = 0.0, 0
         self.orders: dict[str, bt.Order] = {}
         self.groups: dict[str, bt.Order] = {}
 
@@ -88,8 +90,11 @@ class Replay(bt.Strategy):
         self.p.journal.status(name, _STATUS[order.status], order.getstatusname())
 
     def _bar(self) -> int:
-        newest = max(data.datetime.datetime(0) for data in self.datas if len(data))
-        return self.bar_of[pd.Timestamp(newest).round("s")]
+        """A strategy's own clock is the newest time of its feeds, also while it is notified."""
+        number = self.lines.datetime[0]
+        if number != self.clock:
+            self.clock, self.now = number, self.bar_of[pd.Timestamp(bt.num2date(number)).round("s")]
+        return self.now
 
     def _order(self, intent: dict[str, Any]) -> None:
         group = intent.get("oco")

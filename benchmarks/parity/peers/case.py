@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import resource
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -55,10 +57,19 @@ class Case:
         return self.document["frequency"] == "daily"
 
     @cached_property
+    def all_intents(self) -> list[dict[str, Any]]:
+        """Every intent, in order; a large case has them in a table of market orders: bar, instrument, quantity."""
+        table = self.folder / "intents.parquet"
+        if not table.exists():
+            return self.document["intents"]
+        rows = pd.read_parquet(table).to_dict("records")
+        return [{"id": f"i{number}", "action": "order", **row} for number, row in enumerate(rows, start=1)]
+
+    @cached_property
     def intents(self) -> dict[int, list[dict[str, Any]]]:
         """Intents by the bar on which they are decided."""
         found: dict[int, list[dict[str, Any]]] = {}
-        for intent in self.document["intents"]:
+        for intent in self.all_intents:
             found.setdefault(intent["bar"], []).append(intent)
         return found
 
@@ -80,6 +91,7 @@ class Journal:
     fills: list[tuple[Any, ...]] = field(default_factory=list)
     account: list[tuple[Any, ...]] = field(default_factory=list)
     orders: dict[str, tuple[str, str]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def fill(self, intent: str, instrument: str, bar: int, quantity: float, price: float, commission: float) -> None:
         """One execution; ``quantity`` is below zero for a sale."""
@@ -92,6 +104,13 @@ class Journal:
     def status(self, intent: str, status: str, reason: str = "") -> None:
         """How an order stands; the last word counts."""
         self.orders[intent] = (status, reason)
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        """How long a phase takes, in seconds of wall time."""
+        start = time.perf_counter()
+        yield
+        self.seconds[phase] = time.perf_counter() - start
 
     def write(self, folder: Path) -> None:
         """Three Parquet tables: fills, account, orders."""
@@ -115,11 +134,11 @@ def serve(distributions: list[str], run: Run) -> None:
         folder = Path(result)
         try:
             journal = Journal()
-            start = time.perf_counter()
-            run(Case(Path(case)), journal)
-            seconds = time.perf_counter() - start
+            with journal.timed("all"):
+                run(Case(Path(case)), journal)
             journal.write(folder)
-            about = {"digest": Case(Path(case)).document["digest"], "versions": versions, "seconds": seconds}
+            about = {"digest": Case(Path(case)).document["digest"], "versions": versions, "seconds": journal.seconds}
+            about["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             (folder / "run.json").write_text(json.dumps(about))
         except Exception:
             (folder / "error.txt").write_text(traceback.format_exc())

@@ -13,8 +13,9 @@ from benchmarks.parity.peers.case import Case, Journal, serve
 
 def run(case: Case, journal: Journal) -> None:
     """Brackets are signals with stops; everything else is a size for each bar and instrument."""
-    signals = any(intent["action"] == "bracket" for intent in case.document["intents"])
-    portfolio = (from_signals if signals else from_orders)(case)
+    signals = any(intent["action"] == "bracket" for intent in case.all_intents)
+    with journal.timed("simulation"):
+        portfolio = (from_signals if signals else from_orders)(case)
     record(case, portfolio, journal)
 
 
@@ -85,7 +86,7 @@ def account(case: Case, size: np.ndarray) -> dict[str, Any]:
 def places(case: Case) -> list[tuple[tuple[int, int], dict[str, Any]]]:
     """Where each intent stands in arrays of bars by instruments."""
     column = {name: index for index, name in enumerate(case.document["instruments"])}
-    return [((intent["bar"], column[intent["instrument"]]), intent) for intent in case.document["intents"]]
+    return [((intent["bar"], column[intent["instrument"]]), intent) for intent in case.all_intents]
 
 
 def record(case: Case, portfolio: Any, journal: Journal) -> None:

@@ -45,18 +45,19 @@ def run(case: Case, journal: Journal) -> None:
         bundles.ingest(name, environ=environ, show_progress=False)
         replay = Replay(case, journal)
         days = _sessions(case)
-        performance = run_algorithm(
-            start=days[0],
-            end=days[-1],
-            initialize=replay.initialize,
-            handle_data=replay.handle_data,
-            capital_base=case.document["cash"],
-            data_frequency="daily" if case.daily else "minute",
-            bundle=name,
-            environ=environ,
-            default_extension=False,
-            benchmark_returns=pd.Series(0.0, index=days),
-        )
+        with journal.timed("simulation"):
+            performance = run_algorithm(
+                start=days[0],
+                end=days[-1],
+                initialize=replay.initialize,
+                handle_data=replay.handle_data,
+                capital_base=case.document["cash"],
+                data_frequency="daily" if case.daily else "minute",
+                bundle=name,
+                environ=environ,
+                default_extension=False,
+                benchmark_returns=pd.Series(0.0, index=days),
+            )
         bundles.unregister(name)
     record(case, replay, performance, journal)
 
