@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
 import sys
 
 import polars as pl
 
 from benchmarks.parity import results
 from benchmarks.parity.environments import PeerUnavailableError
-from benchmarks.parity.runners import RUNNERS, Runner, RunnerFailedError, result_folder, run
+from benchmarks.parity.runners import (
+    RUNNERS,
+    Runner,
+    RunnerFailedError,
+    case_folder,
+    result_folder,
+    run,
+)
 from benchmarks.parity.scenario import Scenario
 from benchmarks.parity.scenarios import SCENARIOS
+from benchmarks.parity.workload import RECORD, Workload, outcome
 
 __all__ = ["main"]
 
@@ -28,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
         results.save(results.collect(RUNNERS.values(), SCENARIOS.values()))
         print(f"{results.EXPECTED.name} now says what {', '.join(RUNNERS)} did in {len(SCENARIOS)} scenarios.")
         return 0
+    if options.command == "workload":
+        return max([_workload(peer, Workload(options.instruments, options.days)) for peer in peers])
     return max([_run(peer, scenarios, fills=options.fills) for peer in peers])
 
 
@@ -37,12 +49,16 @@ def _parser() -> argparse.ArgumentParser:
     words = {
         "run": "run scenarios through the peers, into the cache folder",
         "list": "list the scenarios, and which peers run them",
+        "workload": "run the large workload through the peers, and record what it takes",
         "expect": "write what the peers did in all scenarios to expected.json",
     }
     for name, help_text in words.items():
         command = commands.add_parser(name, help=help_text)
         several = {"action": "append", "metavar": "NAME"}
         command.add_argument("--peer", choices=list(RUNNERS), help="this peer alone; may be repeated", **several)
+        if name == "workload":
+            command.add_argument("--instruments", type=int, default=Workload.instruments)
+            command.add_argument("--days", type=int, default=Workload.days)
         command.add_argument("--scenario", choices=list(SCENARIOS), help="this one alone; may be repeated", **several)
         command.add_argument("--fills", action="store_true", help="print the fills")
     return parser
@@ -64,11 +80,34 @@ def _run(peer: Runner, scenarios: list[Scenario], *, fills: bool) -> int:
         if scenario.name in skipped:
             print(f"{peer.name:12} {scenario.name:32} left out: {skipped[scenario.name]}")
             continue
-        folder = result_folder(peer, scenario)
+        folder = result_folder(peer, scenario.name)
         account, table = (pl.read_parquet(folder / f"{name}.parquet") for name in ("account", "fills"))
         print(f"{peer.name:12} {scenario.name:32} {table.height:4} fills, equity {account['equity'][-1]:,.4f}")
         for row in table.iter_rows() if fills else ():
             print(f"{'':12} {row[0]:12} {row[1]:4} bar {row[2]:3} {row[3]:+10.4f} at {row[4]:.8g}, {row[5]:.6g}")
+    return 0
+
+
+def _workload(peer: Runner, workload: Workload) -> int:
+    """The record is of the full workload alone; a smaller one is only printed."""
+    if peer.name == "backtesting":
+        print(f"{peer.name:12} left out: it trades one instrument.")
+        return 0
+    case, result = case_folder(workload.name), result_folder(peer, workload.name)
+    if not (case / "scenario.json").exists():
+        workload.write(case)
+    shutil.rmtree(result, ignore_errors=True)
+    result.mkdir(parents=True)
+    try:
+        peer.run({case: result})
+    except (PeerUnavailableError, RunnerFailedError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    said = outcome(result)
+    print(f"{peer.name:12} {json.dumps(said)}")
+    if workload == Workload():
+        record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+        RECORD.write_text(json.dumps(record | {peer.name: said}, indent=1) + "\n")
     return 0
 
 

@@ -37,7 +37,7 @@ def collect(runners: Iterable[Runner], scenarios: Iterable[Scenario]) -> dict[st
             if (reason := runner.skips(scenario)) is not None:
                 results[runner.name] = {"skipped": reason}
                 continue
-            folder = result_folder(runner, scenario)
+            folder = result_folder(runner, scenario.name)
             about = json.loads((folder / "run.json").read_text())
             if about["digest"] != scenario.digest():
                 raise ValueError(f"{folder} holds results of another state of {scenario.name}: run it again.")

@@ -76,14 +76,14 @@ class PeerRunner:
 RUNNERS: dict[str, Runner] = {name: PeerRunner(name) for name in PEERS}
 
 
-def case_folder(scenario: Scenario) -> Path:
-    """Where a scenario is written for everybody to read."""
-    return cache_folder() / "parity" / "cases" / scenario.name
+def case_folder(name: str) -> Path:
+    """Where a case is written for everybody to read."""
+    return cache_folder() / "parity" / "cases" / name
 
 
-def result_folder(runner: Runner, scenario: Scenario) -> Path:
-    """Where one side's results of one scenario are kept."""
-    return cache_folder() / "parity" / "results" / runner.name / scenario.name
+def result_folder(runner: Runner, name: str) -> Path:
+    """Where one side's results of one case are kept."""
+    return cache_folder() / "parity" / "results" / runner.name / name
 
 
 def run(runner: Runner, scenarios: Iterable[Scenario]) -> dict[str, str]:
@@ -94,11 +94,11 @@ def run(runner: Runner, scenarios: Iterable[Scenario]) -> dict[str, str]:
         if (reason := runner.skips(scenario)) is not None:
             skipped[scenario.name] = reason
             continue
-        folder = result_folder(runner, scenario)
+        folder = result_folder(runner, scenario.name)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        scenario.write(case_folder(scenario))
-        cases[case_folder(scenario)] = folder
+        scenario.write(case_folder(scenario.name))
+        cases[case_folder(scenario.name)] = folder
     if cases:
         runner.run(cases)
     return skipped

@@ -95,11 +95,10 @@ def record(case: Case, portfolio: Any, journal: Journal) -> None:
     position, entry = dict.fromkeys(names, 0.0), {}
     for intent in intents.values():
         journal.status(intent["id"], "not-needed")
-    for row in portfolio.logs.records.itertuples():
+    tried = portfolio.logs.records
+    for row in tried[tried["req_size"].notna()].itertuples():
         instrument, intent = names[row.col], intents.get((row.idx, row.col))
         side = 1 if row.res_side == 0 else -1
-        if intent is None and np.isnan(row.req_size):
-            continue
         name = exit_name(entry[instrument], row.res_price, side) if intent is None else intent["id"]
         if row.res_status == OrderStatus.Filled:
             quantity = side * row.res_size

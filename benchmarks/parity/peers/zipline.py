@@ -67,9 +67,9 @@ class Replay:
 
     def __init__(self, case: Case, journal: Journal) -> None:
         self.case, self.journal = case, journal
-        self.bar_of = {time: bar for bar, time in enumerate(case.times)}
-        if case.daily:
-            self.bar_of = {time.normalize(): bar for time, bar in self.bar_of.items()}
+        times = _sessions(case).tz_localize("UTC") if case.daily else case.times
+        self.bar_of = {time: bar for bar, time in enumerate(times)}
+        self.assets: dict[str, Any] = {}
         self.ids: dict[str, str] = {}
         self.placed: dict[str, Any] = {}
 
@@ -85,7 +85,7 @@ class Replay:
             if intent["action"] == "cancel":
                 cancel_order(self.ids[intent["order"]])
                 continue
-            asset = symbol(intent["instrument"])
+            asset = self.asset(intent["instrument"])
             if intent["action"] == "target-percent":
                 placed = order_target_percent(asset, intent["percent"])
             else:
@@ -96,6 +96,11 @@ class Replay:
             else:
                 self.ids[intent["id"]] = placed
                 self.placed[intent["id"]] = context.blotter.orders[placed]
+
+    def asset(self, name: str) -> Any:
+        if name not in self.assets:
+            self.assets[name] = symbol(name)
+        return self.assets[name]
 
     def bar(self, time: pd.Timestamp) -> int:
         return self.bar_of[time.normalize() if self.case.daily else time]
@@ -191,10 +196,11 @@ def _daily(case: Case, days: pd.DatetimeIndex) -> Iterator[tuple[int, pd.DataFra
 
 
 def _sessions(case: Case) -> pd.DatetimeIndex:
-    days = pd.DatetimeIndex(case.local_times.normalize().unique())
-    if list(days) != list(get_calendar(_CALENDAR).sessions_in_range(days[0], days[-1])):
-        raise ValueError(f"{case.document['name']}: zipline trades on sessions of {_CALENDAR}, and these are others.")
-    return days
+    """As many sessions as the case has days, from its first day on: zipline trades on an exchange's sessions alone, so
+    a long case, whose days are all weekdays, is laid upon them bar by bar.
+    """
+    days = case.local_times.normalize().unique()
+    return pd.DatetimeIndex(get_calendar(_CALENDAR).sessions_window(days[0], len(days)))
 
 
 if __name__ == "__main__":
