@@ -28,10 +28,11 @@ KINDS: Mapping[str, str | None] = {
     "broker": "simulated",
     "commission": "none",
     "slippage": "none",
+    "calendar": "utc-days",
     "report": "",
     "runner": "python",
 }
-_MANY = frozenset({"feed", "strategy", "report"})
+_MANY = frozenset({"feed", "strategy", "calendar", "report"})
 
 
 @attrs.frozen(kw_only=True)

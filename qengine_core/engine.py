@@ -82,9 +82,10 @@ class Engine:
     """A composition that can be run any number of times, with the same result each time.
 
     Every argument takes a component, the name of a registered one, or a mapping with ``use`` and its
-    parameters; ``feed``, ``strategy`` and ``report`` also take a list. Left out, the ledger is
-    ``standard``, the broker ``simulated``, and commission and slippage are ``none``. ``seed`` feeds every
-    random generator of the run. ``wake="every-row"`` selects the naive loop, for checking. ``base`` is
+    parameters; ``feed``, ``strategy``, ``calendar`` and ``report`` also take a list. Left out, the ledger is
+    ``standard``, the broker ``simulated``, commission and slippage are ``none``, and the calendar is
+    ``utc-days``; of several, an instrument has the first that covers it. ``seed`` feeds every random
+    generator of the run. ``wake="every-row"`` selects the naive loop, for checking. ``base`` is
     the folder that relative files are looked for in.
     """
 
@@ -97,6 +98,7 @@ class Engine:
         broker: Any = None,
         commission: Any = None,
         slippage: Any = None,
+        calendar: Any = None,
         report: Any = None,
         runner: Any = None,
         seed: int = 0,
@@ -111,6 +113,7 @@ class Engine:
             "broker": broker,
             "commission": commission,
             "slippage": slippage,
+            "calendar": calendar,
             "report": report,
             "runner": runner,
         }
@@ -188,6 +191,7 @@ class Engine:
         for participant in run.participants:
             for name, table in participant.tables().items():
                 result.provide(name, table)
+        run.close()
         return result
 
 

@@ -15,6 +15,7 @@ import pluggy
 
 from qengine_core.roles import (
     BrokerSpec,
+    CalendarSpec,
     CommandSpec,
     CommissionSpec,
     ComponentSpec,
@@ -111,6 +112,11 @@ class Specs:
         raise NotImplementedError
 
     @hookspec
+    def qengine_calendars(self) -> Iterable[CalendarSpec]:
+        """Announce trading calendars."""
+        raise NotImplementedError
+
+    @hookspec
     def qengine_reports(self) -> Iterable[ReportSpec]:
         """Announce reports written after a run."""
         raise NotImplementedError
@@ -153,6 +159,7 @@ REGISTRATION_HOOKS: Mapping[str, type[ComponentSpec[Any]]] = {
     "qengine_ledgers": LedgerSpec,
     "qengine_commission_models": CommissionSpec,
     "qengine_slippage_models": SlippageSpec,
+    "qengine_calendars": CalendarSpec,
     "qengine_reports": ReportSpec,
     "qengine_runners": RunnerSpec,
     "qengine_commands": CommandSpec,
@@ -191,6 +198,9 @@ class Implements:
 
     def slippage_models(self, function: Announcing[SlippageSpec]) -> Announcing[SlippageSpec]:
         return cast("Announcing[SlippageSpec]", _mark(function, "qengine_slippage_models"))
+
+    def calendars(self, function: Announcing[CalendarSpec]) -> Announcing[CalendarSpec]:
+        return cast("Announcing[CalendarSpec]", _mark(function, "qengine_calendars"))
 
     def reports(self, function: Announcing[ReportSpec]) -> Announcing[ReportSpec]:
         return cast("Announcing[ReportSpec]", _mark(function, "qengine_reports"))

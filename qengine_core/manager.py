@@ -32,6 +32,7 @@ GROUP = "qengine.plugins"
 # Where the names that run files use most come from, so that a missing one can be answered with what to install.
 _HOMES: Mapping[str, str] = {
     "broker": "qengine-broker-sim",
+    "calendar": "qengine-calendars",
     "command": "qengine-config",
     "commission": "qengine-costs",
     "feed": "qengine-feeds",

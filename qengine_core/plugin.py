@@ -9,6 +9,8 @@ from qengine_core.roles import (
     Broker,
     BrokerComponent,
     BrokerSpec,
+    Calendar,
+    CalendarSpec,
     Command,
     CommandSpec,
     CommissionModel,
@@ -48,6 +50,7 @@ from qengine_core.vocabulary import (
     OrderUpdate,
     Phase,
     Rank,
+    Session,
     TimeInForce,
 )
 
@@ -63,6 +66,8 @@ __all__ = [
     "Broker",
     "BrokerComponent",
     "BrokerSpec",
+    "Calendar",
+    "CalendarSpec",
     "Command",
     "CommandSpec",
     "CommissionModel",
@@ -96,6 +101,7 @@ __all__ = [
     "RunFinished",
     "Runner",
     "RunnerSpec",
+    "Session",
     "SlippageModel",
     "SlippageSpec",
     "StrategyComponent",

@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import attrs
 
-from qengine_core.vocabulary import NAN, Leg, Order, TimeInForce
+from qengine_core.vocabulary import NAN, Instrument, Leg, Order, TimeInForce
 
 if TYPE_CHECKING:
     import argparse
+
+    import numpy as np
+    import numpy.typing as npt
 
     from qengine_core.blocks import Segment, Source
     from qengine_core.engine import Result
@@ -28,6 +31,8 @@ __all__ = [
     "Broker",
     "BrokerComponent",
     "BrokerSpec",
+    "Calendar",
+    "CalendarSpec",
     "Command",
     "CommandSpec",
     "CommissionModel",
@@ -232,6 +237,24 @@ class SlippageModel(Protocol):
         ...
 
 
+class Calendar(Protocol):
+    """When a market trades: its sessions, with holidays and early closes."""
+
+    def covers(self, instrument: Instrument) -> bool:
+        """Whether the instrument trades in these sessions; of several calendars the first that says so is taken."""
+        ...
+
+    def sessions(
+        self, first_ts: int, last_ts: int
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.datetime64]]:
+        """Opens, closes (ns UTC) and dates (datetime64[D]) of all sessions with a moment in ``[first_ts, last_ts]``.
+
+        Ascending, each open before its close and not before the close of the session before. The date is
+        what the market calls the session, each once. What a session is must not depend on the range.
+        """
+        ...
+
+
 class Report(Protocol):
     """Writes something a person or a program reads after the run."""
 
@@ -295,6 +318,10 @@ class CommissionSpec(ComponentSpec[CommissionModel]):
 
 class SlippageSpec(ComponentSpec[SlippageModel]):
     kind = "slippage"
+
+
+class CalendarSpec(ComponentSpec[Calendar]):
+    kind = "calendar"
 
 
 class ReportSpec(ComponentSpec[Report]):

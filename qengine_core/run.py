@@ -11,8 +11,10 @@ import numpy as np
 from qengine_core.agenda import Agenda
 from qengine_core.blocks import StreamInfo
 from qengine_core.clock import SimulatedClock
+from qengine_core.errors import ConfigError
 from qengine_core.randomness import Randomness
-from qengine_core.roles import Broker, CommissionModel, Ledger, SlippageModel
+from qengine_core.roles import Broker, Calendar, CommissionModel, Ledger, SlippageModel
+from qengine_core.sessions import Sessions
 from qengine_core.vocabulary import Instrument
 
 __all__ = ["Run"]
@@ -35,6 +37,7 @@ class Run:
     codes: Mapping[str, int] = attrs.field(init=False)
     participants: list[Any] = attrs.field(init=False, factory=list)
     built: dict[str, Any] = attrs.field(init=False, factory=dict)
+    _sessions: list[Sessions] = attrs.field(init=False, factory=list)
 
     @codes.default
     def _codes(self) -> dict[str, int]:
@@ -60,6 +63,41 @@ class Run:
     def slippage(self) -> SlippageModel:
         return cast("SlippageModel", self.components["slippage"][0])
 
+    def sessions(self, code: int) -> Sessions:
+        """The sessions that an instrument trades in; the same object for all of one calendar.
+
+        Raises ConfigError if no calendar of the run covers an instrument.
+        """
+        if not self._sessions:
+            self._sessions = self._shared_sessions()
+        return self._sessions[code]
+
+    def _shared_sessions(self) -> list[Sessions]:
+        numbers = [self._calendar_of(instrument) for instrument in self.instruments]
+        shared = {
+            number: Sessions(
+                self.components["calendar"][number],
+                tuple(instrument.name for instrument, n in zip(self.instruments, numbers, strict=True) if n == number),
+            )
+            for number in dict.fromkeys(numbers)
+        }
+        return [shared[number] for number in numbers]
+
+    def _calendar_of(self, instrument: Instrument) -> int:
+        calendars: Sequence[Calendar] = self.components["calendar"]
+        for number, calendar in enumerate(calendars):
+            if calendar.covers(instrument):
+                return number
+        raise ConfigError(
+            f"No calendar covers {instrument.name}: name it in one of them, or end the list with one for all others."
+        )
+
     def order_types(self) -> Sequence[Any]:
         """The specs of the order types that this run may name."""
         return self.components["order_type"]
+
+    def close(self) -> None:
+        """Let go of everybody. A run that is over is held by nobody but its result, and freed with it."""
+        self.participants.clear()
+        self.built.clear()
+        self.agenda.clear()

@@ -5,6 +5,7 @@ Times are int64 nanoseconds since the epoch, UTC. Quantities are signed only whe
 
 from __future__ import annotations
 
+import datetime as dt
 import enum
 from typing import NamedTuple, Protocol
 
@@ -27,6 +28,7 @@ __all__ = [
     "OrderUpdate",
     "Phase",
     "Rank",
+    "Session",
     "TimeInForce",
 ]
 
@@ -112,6 +114,20 @@ class Instrument:
     multiplier: float = 1.0
     tick_size: float = 0.0
     lot_size: float = 0.0
+
+
+class Session(NamedTuple):
+    """One session of a market, and the names of the run's ``instruments`` that trade in it.
+
+    It trades while ``open_ts < ts <= close_ts`` (ns UTC). Rows up to ``until_ts``, when the next session
+    opens, belong to it too: they are late. ``date`` is what the market calls the session.
+    """
+
+    date: dt.date
+    open_ts: int
+    close_ts: int
+    until_ts: int
+    instruments: tuple[str, ...] = ()
 
 
 class Leg(NamedTuple):

@@ -14,6 +14,7 @@ from qengine_core.errors import ConfigError, PluginError, QEngineError
 from qengine_core.manager import Plugins
 from qengine_core.plugin import (
     BrokerSpec,
+    CalendarSpec,
     CommissionSpec,
     FeedSpec,
     LedgerSpec,
@@ -54,6 +55,7 @@ def _announcements() -> SimpleNamespace:
         brokers=announce(implements.brokers, BrokerSpec, simulated=Part),
         commissions=announce(implements.commission_models, CommissionSpec, none=Part, percent=Part),
         slippages=announce(implements.slippage_models, SlippageSpec, none=Part),
+        calendars=announce(implements.calendars, CalendarSpec, **{"utc-days": Part}),
         runners=announce(implements.runners, RunnerSpec, python=Part),
     )
 

@@ -19,10 +19,12 @@ from qengine_core.hookspecs import implements
 from qengine_core.manager import Plugins
 from qengine_core.plugin import CommissionSpec, FeedSpec, Instrument, Leg, component, param
 from qengine_core.testing import (
+    CalendarLaws,
     CommissionLaws,
     FeedLaws,
     OrderTypeLaws,
     SlippageLaws,
+    check_calendar,
     check_commission,
     check_component,
     check_feed,
@@ -38,6 +40,7 @@ CHECKS = {
     "slippage": check_slippage,
     "order_type": check_order_type,
     "feed": check_feed,
+    "calendar": check_calendar,
 }
 
 # Parameters for components that have no sensible default.
@@ -52,12 +55,13 @@ EXAMPLES = {
     ("slippage", "fixed-bps"): {"bps": 5.0},
     ("slippage", "half-spread"): {"bps": 5.0},
     ("order_type", "limit"): {"price": 10.0},
+    ("calendar", "exchange"): {"name": "NYSE"},
 }
 # Feeds that need data to read are given some below; commands are not settings of a run.
 ELSEWHERE = {("feed", "csv"), ("feed", "frame"), ("feed", "parquet")}
 ENTRIES = [
     entry
-    for kind in ("broker", "commission", "feed", "ledger", "order_type", "report", "runner", "slippage")
+    for kind in ("broker", "calendar", "commission", "feed", "ledger", "order_type", "report", "runner", "slippage")
     for entry in Plugins.discover().all(kind)
     if (kind, entry.spec.name) not in ELSEWHERE
 ]
@@ -412,6 +416,52 @@ def test_the_kit_accepts_a_lawful_feed():
 def test_the_kit_catches_an_unlawful_feed(fault, law, sentence):
     with pytest.raises(AssertionError, match=sentence):
         ask(FeedLaws, law, feed=Ramp(fault=fault), truncated=Ramp(rows=30, fault=fault))
+
+
+@component
+class HalfDays:
+    """A calendar of half days, with one fault if named."""
+
+    fault: str = param(default="", help="What it does wrong.")
+
+    def covers(self, instrument):
+        return None if self.fault == "shrugs" else True
+
+    def sessions(self, first_ts, last_ts):
+        day = 86_400_000_000_000
+        days = np.arange(first_ts // day - 2, last_ts // day + 2)
+        dates = days.astype("datetime64[D]")
+        if self.fault == "no dates":
+            dates = dates.astype("datetime64[ns]")
+        if self.fault == "one date":
+            dates = dates.astype("datetime64[M]").astype("datetime64[D]")
+        opens = days * day if self.fault != "asked for" else first_ts + (days - days[0]) * day
+        closes = opens + {"overlaps": 36, "backwards": -12}.get(self.fault, 12) * day // 24
+        some = (closes >= first_ts) & (opens <= last_ts) if self.fault != "too many" else slice(None)
+        columns = opens[some], closes[some], dates[some]
+        return (columns[0].astype("datetime64[ns]"), *columns[1:]) if self.fault == "no numbers" else columns
+
+
+def test_the_kit_accepts_a_lawful_calendar():
+    check_calendar(HalfDays())
+
+
+@pytest.mark.parametrize(
+    ("fault", "law", "sentence"),
+    [
+        ("no numbers", "sessions_are_columns_of_times_and_dates", "opens must be int64"),
+        ("no dates", "sessions_are_columns_of_times_and_dates", r"dates must be datetime64\[D\]"),
+        ("backwards", "sessions_follow_one_another", "opens at .* and closes at"),
+        ("overlaps", "sessions_follow_one_another", "opens before that of 2019-12-31 closes"),
+        ("one date", "sessions_follow_one_another", "is followed by one of 2020-01-01"),
+        ("too many", "a_range_has_the_sessions_that_touch_it", "are not those of the whole"),
+        ("asked for", "a_range_has_the_sessions_that_touch_it", "are not those of the whole"),
+        ("shrugs", "says_whether_it_covers_an_instrument", "must return a bool, not None"),
+    ],
+)
+def test_the_kit_catches_an_unlawful_calendar(fault, law, sentence):
+    with pytest.raises(AssertionError, match=sentence):
+        ask(CalendarLaws, law, model=HalfDays(fault=fault))
 
 
 def test_a_truncation_that_cuts_nothing_proves_nothing():

@@ -6,11 +6,13 @@ Nothing here runs outside of tests; pytest is needed only by whoever collects th
 from __future__ import annotations
 
 from qengine_core.testing.conformance import (
+    CalendarLaws,
     CommissionLaws,
     FeedLaws,
     OrderTypeLaws,
     PluginLaws,
     SlippageLaws,
+    check_calendar,
     check_commission,
     check_component,
     check_feed,
@@ -21,11 +23,13 @@ from qengine_core.testing.conformance import (
 from qengine_core.testing.sandbox import plugin_sandbox
 
 __all__ = [
+    "CalendarLaws",
     "CommissionLaws",
     "FeedLaws",
     "OrderTypeLaws",
     "PluginLaws",
     "SlippageLaws",
+    "check_calendar",
     "check_commission",
     "check_component",
     "check_feed",

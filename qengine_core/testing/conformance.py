@@ -29,13 +29,16 @@ import numpy as np
 from qengine_core.blocks import Block, Source
 from qengine_core.manager import Registered
 from qengine_core.params import describe, structure, unstructure
+from qengine_core.vocabulary import Instrument
 
 __all__ = [
+    "CalendarLaws",
     "CommissionLaws",
     "FeedLaws",
     "OrderTypeLaws",
     "PluginLaws",
     "SlippageLaws",
+    "check_calendar",
     "check_commission",
     "check_component",
     "check_feed",
@@ -341,6 +344,53 @@ class FeedLaws(ComponentLaws):
         return iter(source.blocks(3, _codes(source)))
 
 
+class CalendarLaws(ComponentLaws):
+    """The laws of a calendar, between ``first_ts`` and ``last_ts`` (ns UTC): set them where it knows more than 2020."""
+
+    first_ts: ClassVar[int] = 1_577_836_800_000_000_000
+    last_ts: ClassVar[int] = 1_609_459_200_000_000_000
+
+    @functools.cached_property
+    def _whole(self) -> tuple[Any, Any, Any]:
+        opens, closes, dates = self.model.sessions(self.first_ts, self.last_ts)
+        assert len(opens), "there is no session between first_ts and last_ts: set them where there are some."
+        return opens, closes, dates
+
+    def test_sessions_are_columns_of_times_and_dates(self) -> None:
+        opens, closes, dates = self._whole
+        for name, column in (("opens", opens), ("closes", closes)):
+            assert column.dtype == np.int64, f"{name} must be int64 nanoseconds, not {column.dtype}."
+        assert dates.dtype == "datetime64[D]", f"dates must be datetime64[D], not {dates.dtype}."
+        assert len(opens) == len(closes) == len(dates), f"columns of {len(opens)}, {len(closes)} and {len(dates)} rows."
+
+    def test_sessions_follow_one_another(self) -> None:
+        opens, closes, dates = self._whole
+        for open_, close, date in zip(opens, closes, dates, strict=True):
+            assert open_ < close, f"the session of {date} opens at {open_} and closes at {close}."
+        for index in np.flatnonzero(opens[1:] < closes[:-1]):
+            raise AssertionError(f"the session of {dates[index + 1]} opens before that of {dates[index]} closes.")
+        for index in np.flatnonzero(dates[1:] <= dates[:-1]):
+            raise AssertionError(f"the session of {dates[index]} is followed by one of {dates[index + 1]}.")
+
+    def test_a_range_has_the_sessions_that_touch_it(self) -> None:
+        """Neither more nor fewer, wherever it begins and ends: what a session is does not depend on the question."""
+        opens, closes, dates = self._whole
+        span = self.last_ts - self.first_ts
+        moments = [self.first_ts + span * part // 7 for part in range(8)]
+        moments += [int(closes[0]), int(opens[-1]), int(opens[len(opens) // 2]), int(closes[len(opens) // 2])]
+        for first, last in itertools.combinations_with_replacement(sorted(moments), 2):
+            expected = (closes >= first) & (opens <= last)
+            for name, whole, part in zip(
+                ("opens", "closes", "dates"), (opens, closes, dates), self.model.sessions(first, last), strict=True
+            ):
+                assert np.array_equal(whole[expected], part), f"{name} in [{first}, {last}] are not those of the whole."
+
+    def test_says_whether_it_covers_an_instrument(self) -> None:
+        answer = self.model.covers(Instrument(name="(nobody's)"))
+        assert isinstance(answer, bool), f"covers() must return a bool, not {answer!r}."
+        assert answer is self.model.covers(Instrument(name="(nobody's)")), "covers() answers differently each time."
+
+
 class PluginLaws(_Laws):
     """The laws of a plugin as a whole. Set ``hook_module`` to its dotted name, as in the entry point."""
 
@@ -409,6 +459,11 @@ def check_order_type(order_type: Any) -> None:
 def check_feed(feed: Any, truncated: Any = None) -> None:
     """Every law of a feed; ``truncated`` is the same data cut off. Raises AssertionError."""
     _run_laws(type("Laws", (FeedLaws,), {"feed": feed, "truncated": truncated}))
+
+
+def check_calendar(model: Any) -> None:
+    """Every law of a calendar, in 2020. Raises AssertionError naming the session that breaks one."""
+    _run_laws(type("Laws", (CalendarLaws,), {"model": model}))
 
 
 def check_component(component: Any) -> None:

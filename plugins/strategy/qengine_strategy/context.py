@@ -44,7 +44,7 @@ class Context:
         self._submit = run.broker.submit
         self._ledger = run.ledger
         self._codes = run.codes
-        self._driver = weakref.proxy(driver)  # which holds this
+        self._driver: StrategyDriver = weakref.proxy(driver)  # which holds this
         self._limit: Callable[..., OrderType] | None = None
         self.portfolio = PortfolioView(run)
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from bisect import bisect_left
 from collections.abc import Callable
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from qengine_core.blocks import Block, Segment, StreamInfo
 from qengine_core.participant import Participant
-from qengine_core.plugin import BAR, QUOTE, SIGNAL, TRADE, ConfigError, Fill, OrderUpdate, Rank, did_you_mean
+from qengine_core.plugin import BAR, QUOTE, SIGNAL, TRADE, ConfigError, Fill, OrderUpdate, Phase, Rank, did_you_mean
 from qengine_strategy.context import Context
 from qengine_strategy.dense import Dense, instant_ends
-from qengine_strategy.events import Bar, Event, Quote, Signal, Slice, Trade, to_datetime
+from qengine_strategy.events import Bar, Event, Quote, Signal, Slice, Trade
 from qengine_strategy.interest import Interest
+from qengine_strategy.sessions import SessionWatch
 from qengine_strategy.strategy import Strategy
 from qengine_strategy.timer import Timer
 
@@ -31,9 +29,6 @@ _LANES: dict[str, tuple[str, type[Event]]] = {
     QUOTE: ("on_quote", Quote),
     SIGNAL: ("on_signal", Signal),
 }
-
-
-_DAY = 86_400_000_000_000
 
 # References to a cursor that nobody kept: the lane's, the clock's, a local name and getrefcount's own argument.
 _UNSHARED = 4
@@ -60,10 +55,11 @@ class StrategyDriver(Participant):
         self._interests = self._from_overrides()
         self._lanes: dict[str, _Lane] = {}
         self._lane: Any = _NO_LANE  # of the block under way, if all of its rows are wanted
-        self._sessions = self._overrides("on_session_open") or self._overrides("on_session_close")
-        self._session: int | None = None
         self._started = False
         self._context = Context(run, self)
+        hears = self._overrides("on_session_open") or self._overrides("on_session_close")
+        self._sessions = self._watch_each_calendar() if hears else {}  # by instrument code
+        self._watches = tuple(dict.fromkeys(self._sessions.values()))
         self._listen()
 
     # Interest ---------------------------------------------------------------------------------------
@@ -103,7 +99,7 @@ class StrategyDriver(Participant):
         self._agenda.interrupt()
 
     def follows(self, stream: StreamInfo) -> bool:
-        return stream.kind in self._interests or (self._sessions and stream.kind in _LANES)
+        return stream.kind in self._interests or (bool(self._sessions) and stream.kind in _LANES)
 
     def next_row(self, segment: Segment, start: int, stop: int) -> int:
         if segment.block is self._lane.block:  # every row of it is wanted
@@ -212,26 +208,36 @@ class StrategyDriver(Participant):
 
     # Sessions, timers, start and stop ---------------------------------------------------------------
 
+    def _watch_each_calendar(self) -> dict[int, SessionWatch]:
+        """Instruments of one calendar share a watch."""
+        run, shared = self._run, dict[Any, SessionWatch]()
+        for code in range(len(self._names)):
+            sessions = run.sessions(code)
+            if sessions not in shared:
+                shared[sessions] = SessionWatch(run, sessions)
+        return {code: shared[run.sessions(code)] for code in range(len(self._names))}
+
     def _watch_sessions(self, block: Block, start: int, stop: int) -> int:
-        """Announce a change of UTC date before row ``start``; return where the date changes next."""
-        session = int(block.ts[start]) // _DAY
-        if session != self._session:
-            self._end_session()
-            self._session = session
-            self._call("on_session_open", self.strategy.on_session_open, self._context, _date(session * _DAY))
+        """Announce the session that row ``start`` opens, if any; return where the next one opens."""
+        watch, ts, kind = self._sessions[block.instrument.item(start)], block.ts.item(start), self._kinds[block.stream]
+        if watch.begins(ts, kind):
+            self._end_session(watch)
+            session = watch.enter(ts, kind)
+            close_ts = max(session.close_ts, ts)  # a day's bar may come after the close of its session
+            watch.close = self._agenda.schedule(close_ts, Phase.SESSION_CLOSE, lambda: self._end_session(watch), ts)
+            self._call("on_session_open", self.strategy.on_session_open, self._context, session)
         return self._session_before(block, start + 1, stop)
 
     def _session_before(self, block: Block, start: int, stop: int) -> int:
-        """The first row in ``[start, stop)`` of another UTC date than the session's, or ``stop``."""
-        if self._session is None:
-            return start
-        place = int(np.searchsorted(block.ts, (self._session + 1) * _DAY))
-        return min(max(start, place), stop)
+        """The first row in ``[start, stop)`` with which a session opens, or ``stop``."""
+        kind = self._kinds[block.stream]
+        return min(watch.next_change(block, kind, start, stop) for watch in self._watches)
 
-    def _end_session(self) -> None:
-        if self._session is not None:
-            ended = _date(self._session * _DAY)
-            self._call("on_session_close", self.strategy.on_session_close, self._context, ended)
+    def _end_session(self, watch: SessionWatch) -> None:
+        """Announce that a session has closed, if one is under way."""
+        session = watch.leave()
+        if session is not None:
+            self._call("on_session_close", self.strategy.on_session_close, self._context, session)
 
     def set_timer(self, name: str, ts: int, step: int | None) -> Timer:
         """Schedule ``on_timer``, once or again and again."""
@@ -243,8 +249,8 @@ class StrategyDriver(Participant):
         self._started = True
 
     def on_stop(self) -> None:
-        if self._sessions:
-            self._end_session()
+        for watch in self._watches:
+            self._end_session(watch)
         self._call("on_stop", self.strategy.on_stop, self._context)
 
     def _call(self, method: str, callback: Callable[..., None], *arguments: Any) -> None:
@@ -253,10 +259,6 @@ class StrategyDriver(Participant):
         except Exception as error:
             error.add_note(f"Strategy {self._name}, {method}")
             raise
-
-
-def _date(ts: int) -> dt.date:
-    return to_datetime(ts).date()
 
 
 class _Lane:

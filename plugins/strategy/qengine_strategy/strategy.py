@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any, dataclass_transform
 
 import attrs
 
-from qengine_core.plugin import Fill, OrderUpdate, param
+from qengine_core.plugin import Fill, OrderUpdate, Session, param
 
 if TYPE_CHECKING:
-    import datetime as dt
-
     from qengine_core.run import Run
     from qengine_strategy.context import Context
     from qengine_strategy.events import Bar, Quote, Signal, Slice, Trade
@@ -60,11 +58,17 @@ class Strategy:
     def on_timer(self, ctx: Context, name: str) -> None:
         """A timer set by ``ctx.set_timer`` is due."""
 
-    def on_session_open(self, ctx: Context, session: dt.date) -> None:
-        """The first row of a new session is at hand; called before it is delivered."""
+    def on_session_open(self, ctx: Context, session: Session) -> None:
+        """The first row of a new session is at hand; called before it is delivered.
 
-    def on_session_close(self, ctx: Context, session: dt.date) -> None:
-        """A session is over: noticed with the first row after it, or at the end of the data."""
+        The run's calendar says when sessions are; with several calendars, ``session.instruments`` says whose.
+        """
+
+    def on_session_close(self, ctx: Context, session: Session) -> None:
+        """A session closes: called at its close, after all rows of that instant, or when the data ends before.
+
+        Where its only row comes later (a day's bar stamped at midnight), after the instant of that row.
+        """
 
     def on_stop(self, ctx: Context) -> None:
         """The data has ended. Orders sent now stay unfilled."""

@@ -207,33 +207,37 @@ def sessions_of(rows, subscribe=None, lanes=True, **engine):
                 ctx.subscribe(**subscribe)
 
         def on_session_open(self, ctx, session):
-            log.append(("open", session.day, ctx.now))
+            log.append(("open", session.date, ctx.now))
             ctx.buy("X", 1)
 
         def on_session_close(self, ctx, session):
-            log.append(("close", session.day, ctx.now))
+            log.append(("close", session.date, ctx.now))
 
     if lanes:
-        Sessions.on_bar = lambda self, ctx, bar: log.append(("bar", bar.time.day, ctx.now))
+        Sessions.on_bar = lambda self, ctx, bar: log.append(("bar", None, ctx.now))
     result = drive(Sessions(), rows, **engine)
     return log, result
 
 
 @pytest.mark.parametrize("lanes", [True, False])
-def test_sessions_open_before_their_first_row_and_close_after_their_last(lanes):
-    rows = bars(range(10, 17), step=dt.timedelta(hours=9))
-    log, _ = sessions_of(rows, lanes=lanes)
+@pytest.mark.parametrize("hours", [6, 9, 24, 100])
+def test_sessions_open_with_their_first_row_and_close_at_their_close(lanes, hours):
+    """A bar at midnight has ended then: it belongs to the day before, whose close comes after it."""
+    rows = bars(range(10, 17), step=dt.timedelta(hours=hours))
     times = [row["ts"] for row in rows]
-    days = [(int(ts) // DAY) - times[0] // DAY + 1 for ts in times]
-    expected = []
-    for index, (day, ts) in enumerate(zip(days, times, strict=True)):
-        if index == 0 or days[index - 1] != day:
-            if index:
-                expected.append(("close", days[index - 1], ts))
-            expected.append(("open", day, ts))
+    expected, last = [], None
+    for ts in times:
+        day = (ts - 1) // DAY
+        if day != last:
+            closes = min((day + 1) * DAY, times[-1])
+            expected += [("open", day, ts, 0), ("close", day, closes, 3 if closes % DAY == 0 else 4)]
+            last = day
         if lanes:
-            expected.append(("bar", day, ts))
-    assert log == [*expected, ("close", days[-1], times[-1])]
+            expected.append(("bar", None, ts, 2))
+    log, _ = sessions_of(rows, lanes=lanes)
+    assert [(what, date and (date - dt.date(1970, 1, 1)).days, ts) for what, date, ts in log] == [
+        entry[:3] for entry in sorted(expected, key=lambda entry: (entry[2], entry[3]))
+    ]
 
 
 @pytest.mark.parametrize("block_rows", [1, 4, 100])
@@ -246,13 +250,14 @@ def test_sessions_do_not_depend_on_what_is_subscribed_to_or_on_the_way_of_runnin
     assert lazy.orders.equals(naive.orders)
     assert lazy.fills.equals(naive.fills)
     opened = [day for what, day, _ in log if what == "open"]
-    assert len(opened) == len({row["ts"] // DAY for row in rows})
+    assert len(opened) == len({(row["ts"] - 1) // DAY for row in rows})
 
 
 def test_the_clock_stands_on_the_row_that_opens_a_session_even_if_that_row_is_not_subscribed():
     rows = bars(range(10, 16), step=dt.timedelta(hours=12))
     _, result = sessions_of(rows, {"every": 6})
-    assert [int(ts) for ts in result.orders["accepted_ts"].cast(int)] == [row["ts"] for row in rows[::2]]
+    opening = [rows[0], *rows[1::2]]  # the first stands at midnight
+    assert [int(ts) for ts in result.orders["accepted_ts"].cast(int)] == [row["ts"] for row in opening]
     assert result.orders["submitted_ts"].to_list() == result.orders["accepted_ts"].to_list()
 
 
