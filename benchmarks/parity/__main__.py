@@ -6,6 +6,7 @@ import argparse
 import json
 import shutil
 import sys
+from typing import Any
 
 import polars as pl
 
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     }
     for name, help_text in words.items():
         command = commands.add_parser(name, help=help_text)
-        several = {"action": "append", "metavar": "NAME"}
+        several: dict[str, Any] = {"action": "append", "metavar": "NAME"}
         command.add_argument("--peer", choices=list(RUNNERS), help="this peer alone; may be repeated", **several)
         if name == "workload":
             command.add_argument("--instruments", type=int, default=Workload.instruments)

@@ -14,7 +14,7 @@ from typing import Protocol
 from benchmarks.parity.environments import PEERS, cache_folder, environment
 from benchmarks.parity.scenario import Scenario
 
-__all__ = ["RUNNERS", "PeerRunner", "Runner", "RunnerFailedError", "case_folder", "result_folder"]
+__all__ = ["RUNNERS", "PeerRunner", "Runner", "RunnerFailedError", "case_folder", "result_folder", "run"]
 
 _ROOT = Path(__file__).parents[2]
 

@@ -84,8 +84,13 @@ class Scenario:
             for name, rows in self.bars.items()
             if bar < len(rows) and (row := rows[bar]) is not None
         ]
-        prices = dict.fromkeys(("open", "high", "low", "close", "volume"), pl.Float64)
-        schema = {"instrument": pl.String, "bar": pl.Int64, "ts": pl.Datetime("ns", "UTC"), **prices}
+        prices = dict.fromkeys(("open", "high", "low", "close", "volume"), pl.Float64())
+        schema: dict[str, pl.DataType] = {
+            "instrument": pl.String(),
+            "bar": pl.Int64(),
+            "ts": pl.Datetime("ns", "UTC"),
+            **prices,
+        }
         return pl.DataFrame(rows, schema=schema, orient="row")
 
     def digest(self) -> str:
