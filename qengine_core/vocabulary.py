@@ -72,12 +72,17 @@ class Rank(enum.IntEnum):
 
 
 class TimeInForce(enum.Enum):
-    """How long an order may rest: until cancelled, until a date, or only on its first row of data."""
+    """How long an order may rest: until cancelled, until a date, only on its first row of data, until the session's
+    end, or only on the row that opens or closes a session.
+    """
 
     GTC = "gtc"
     GTD = "gtd"
     IOC = "ioc"
     FOK = "fok"
+    DAY = "day"
+    AT_OPEN = "at-open"
+    AT_CLOSE = "at-close"
 
 
 class OrderState(enum.Enum):

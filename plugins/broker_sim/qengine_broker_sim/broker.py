@@ -53,10 +53,12 @@ if TYPE_CHECKING:
 
 __all__ = ["MatchingBroker"]
 
-_GTC, _GTD = TimeInForce.GTC, TimeInForce.GTD
+_GTC, _GTD, _DAY = TimeInForce.GTC, TimeInForce.GTD, TimeInForce.DAY
+_OF_A_SESSION = (TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE)
 _INF = math.inf
 _SHAPES = {"": 0, "amount": 1, "fraction": 2}
 _MILLISECOND = 1_000_000
+_MINUTE = 60_000_000_000
 # Policies of the settings by number, in the order of layout's constants.
 _POLICIES = (
     ("timing", "fill_timing", ("next-open", "next-close", "same-close")),
@@ -101,6 +103,7 @@ class MatchingBroker(Participant):
         self._single = len(run.instruments) == 1
         self._fill_count = live(self._books.head["fill_count"])
         self._seen_block: Block | None = None
+        self._sees_sessions = False
         self._view = 0
         self._announces = False
         self._has_ended = False
@@ -126,6 +129,7 @@ class MatchingBroker(Participant):
         head["zero_volume"], head["clips"] = settings.fill_on_zero_volume, settings.clip_to_range
         for name, field, known in _POLICIES:
             head[name] = known.index(getattr(settings, field))
+        head["open_cutoff"], head["close_cutoff"] = settings.open_cutoff * _MINUTE, settings.close_cutoff * _MINUTE
         share = settings.participation_limit
         head["participation"] = _INF if share is None else share
         self._draft[:] = _BLANK
@@ -238,6 +242,8 @@ class MatchingBroker(Participant):
         self, code: int, side: int, quantity: float, leg: Leg, time_in_force: TimeInForce, name: int, arrives: bool
     ) -> int:
         draft = self._draft
+        if time_in_force in _OF_A_SESSION and not self._sees_sessions:
+            self._sees_sessions, self._seen_block = True, None
         form = _form_of(time_in_force, leg)
         number = self._forms.number(form)
         if number == len(self._form_records):
@@ -251,7 +257,9 @@ class MatchingBroker(Participant):
             draft["not_before"] = self._clock.now + leg.delay
         index = self._send(code, side * leg.side, quantity * leg.ratio, leg.limit, trigger, number, name, int(arrives))
         if time_in_force is _GTD:
-            self._expire_at(index, int(draft["expires_ts"][0]))
+            self._expire_at(index, int(draft["expires_ts"][0]), "good-till-date")
+        elif time_in_force is _DAY:
+            self._end_with_session(index, code)
         return index
 
     def _send_legs(
@@ -280,11 +288,31 @@ class MatchingBroker(Participant):
             self._arrive(sent)
         return sent[0]
 
-    def _expire_at(self, index: int, ts: int) -> None:
+    def _expire_at(self, index: int, ts: int, reason: str) -> None:
+        """A row at that very time may still fill the order."""
         if self._table.fields["state"][index] in (SUBMITTED, ACCEPTED):
-            self._agenda.schedule(
-                ts, Phase.ORDER_TRAFFIC, lambda: self._end(index, EXPIRED, "good-till-date"), self._clock.now
-            )
+            self._agenda.schedule(ts, Phase.ORDER_TRAFFIC, lambda: self._end(index, EXPIRED, reason), self._clock.now)
+
+    def _end_with_session(self, index: int, code: int) -> None:
+        """A day order expires when its session closes; if no row has tried it by then, when the next one opens."""
+        sent = self._clock.now
+        session = self._run.sessions(code).for_order(sent)
+
+        def at_close() -> None:
+            if self._has_had_a_row(code, sent):
+                self._end(index, EXPIRED, "end-of-session")
+            else:  # a bar that is stamped after the close
+                self._expire_at(index, session.until_ts, "end-of-session")
+
+        if self._table.fields["state"][index] in (SUBMITTED, ACCEPTED):
+            self._agenda.schedule(session.close_ts, Phase.ORDER_TRAFFIC, at_close, sent)
+
+    def _has_had_a_row(self, code: int, since: int) -> bool:
+        """Whether a row of the instrument has come after ``since``, as far as the block under way says."""
+        clock = self._clock
+        block, stop = clock.block, clock.position.row + 1
+        start = int(np.searchsorted(block.ts[:stop], since, side="right"))
+        return bool((block.instrument[start:stop] == code).any())
 
     def cancel(self, order: Order, reason: str = "requested") -> None:
         """Take an order off the market; a closed one is left as it is."""
@@ -377,6 +405,8 @@ class MatchingBroker(Participant):
     def _see(self, block: Block) -> int:
         """Where the view of a block is; kept at hand for the one under way."""
         self._seen_block, self._view = block, self._views.of(block).address
+        if self._sees_sessions:
+            self._views.add_sessions(block)
         return self._view
 
     def _make_room(self) -> None:

@@ -22,13 +22,14 @@ def _numbers(count: int) -> list[np.int64]:
 
 
 NO, YES = np.bool_(False), np.bool_(True)
+NO_TOKEN = np.int64(-2)  # of no row, and not the -1 of orders that were never tried
 
 # Codes of states, by position; the first four are open.
 STATES = ("new", "submitted", "accepted", "partially-filled", "filled", "cancelled", "rejected", "expired")
 NEW, SUBMITTED, ACCEPTED, PARTIALLY_FILLED, FILLED, CANCELLED, REJECTED, EXPIRED = _numbers(8)
 
-TIMES_IN_FORCE = ("gtc", "gtd", "ioc", "fok")
-GTC, GTD, IOC, FOK = _numbers(4)
+TIMES_IN_FORCE = ("gtc", "gtd", "ioc", "fok", "day", "at-open", "at-close")
+GTC, GTD, IOC, FOK, DAY, AT_OPEN, AT_CLOSE = _numbers(7)
 
 # Why an order ended other than filled. The user's own reasons are appended to these during a run.
 REASONS = (
@@ -47,6 +48,8 @@ REASONS = (
     "post-only-would-take",
     "ambiguous-bar",
     "end-of-session",
+    "at-open-remainder",
+    "at-close-remainder",
 )
 (
     NO_REASON,
@@ -64,7 +67,9 @@ REASONS = (
     POST_ONLY,
     AMBIGUOUS_BAR,
     END_OF_SESSION,
-) = _numbers(15)
+    AT_OPEN_REMAINDER,
+    AT_CLOSE_REMAINDER,
+) = _numbers(17)
 
 # What siblings of a group do when one of them fills.
 CANCEL_OTHERS, REDUCE_OTHERS = _numbers(2)
@@ -170,6 +175,8 @@ HEAD = np.dtype(
         *((name, "i8") for name in ("order_count", "event_count", "resting", "always", "open", "trial")),
         *((name, "i8") for name in ("announces", "zero_volume", "clips", "reduces", "penetrates")),
         *((name, "i8") for name in ("path", "timing", "trail_mark", "queue_count")),
+        ("open_cutoff", "i8"),  # how long before a session's open or close an order for it must have arrived
+        ("close_cutoff", "i8"),
         ("participation", "f8"),  # infinite: no limit
         ("draft", ORDER),  # what the next order has beyond the arguments of submit
     ],

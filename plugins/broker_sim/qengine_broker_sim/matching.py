@@ -14,6 +14,10 @@ from qengine_portfolio.native import codes_at, floats_at, times_at
 from qengine_broker_sim.execution import close, execute, is_open, token_of, trailed
 from qengine_broker_sim.layout import (
     AMBIGUOUS_BAR,
+    AT_CLOSE,
+    AT_CLOSE_REMAINDER,
+    AT_OPEN,
+    AT_OPEN_REMAINDER,
     CANCELLED,
     FOK,
     FOK_REMAINDER,
@@ -23,6 +27,7 @@ from qengine_broker_sim.layout import (
     NEAREST_EXTREME_FIRST,
     NEXT_CLOSE,
     NO,
+    NO_TOKEN,
     OPEN_HIGH_LOW_CLOSE,
     OPEN_LOW_HIGH_CLOSE,
     ORDER,
@@ -84,7 +89,7 @@ def _match_row(sim, view, row, now, exits_only, taken):
     while index >= 0:
         order = orders[index]
         following = order.next
-        if _may_act(sim, index, token, now) and (not exits_only or _exits(head.books, order)):
+        if _may_act(sim, view, row, index, token, now) and (not exits_only or _exits(head.books, order)):
             order.token = token
             taken += _try_alone(sim, view, row, index, taken)
             _after_try(sim, view, row, index, forms[order.form].time_in_force, now)
@@ -104,11 +109,27 @@ def _any_exits(sim, queue):
 
 
 @njit
-def _may_act(sim, index, token, now):
+def _may_act(sim, view, row, index, token, now):
     order = orders_of(sim)[index]
     if not order.active or order.token == token or not is_open(order) or order.not_before >= now:
         return False
-    return order.accepted_ts < now or order.born == token
+    if order.accepted_ts >= now and order.born != token:
+        return False
+    time_in_force = forms_of(sim)[order.form].time_in_force
+    return time_in_force < AT_OPEN or _is_its_row(sim, view, row, index)
+
+
+@njit
+def _is_its_row(sim, view, row, index):
+    """Whether a row opens, or closes, a session for which an order arrived in time."""
+    order, seen, head = orders_of(sim)[index], views_of(view)[0], heads_of(sim)[0]
+    if seen.session_open == 0:
+        return False
+    if forms_of(sim)[order.form].time_in_force == AT_OPEN:
+        opens = times_at(seen.session_open)[row]
+        return times_at(seen.is_opening)[row] != 0 and order.accepted_ts <= opens - head.open_cutoff
+    closes = times_at(seen.session_close)[row]
+    return times_at(seen.ts)[row] >= closes and order.accepted_ts <= closes - head.close_cutoff
 
 
 @njit
@@ -129,6 +150,10 @@ def _after_try(sim, view, row, index, time_in_force, now):
         close(sim, index, CANCELLED, IOC_REMAINDER, now)
     elif time_in_force == FOK:
         close(sim, index, CANCELLED, FOK_REMAINDER, now)
+    elif time_in_force == AT_OPEN:
+        close(sim, index, CANCELLED, AT_OPEN_REMAINDER, now)
+    elif time_in_force == AT_CLOSE:
+        close(sim, index, CANCELLED, AT_CLOSE_REMAINDER, now)
     elif forms_of(sim)[order.form].post_only:
         refresh(sim, index)
     if is_open(order) and order.trail == order.trail and not order.triggered:
@@ -162,7 +187,10 @@ def _try_alone(sim, view, row, index, taken):
     opening = floats_at(seen.buy_open if buys else seen.sell_open)[row]
     low = floats_at(seen.buy_low if buys else seen.sell_low)[row]
     high = floats_at(seen.buy_high if buys else seen.sell_high)[row]
-    if head.timing == NEXT_CLOSE and seen.kind == 2:
+    time_in_force = forms_of(sim)[order.form].time_in_force
+    if time_in_force == AT_OPEN:
+        low = high = opening
+    elif seen.kind == 2 and (head.timing == NEXT_CLOSE or time_in_force == AT_CLOSE):
         opening = low = high = floats_at(seen.close)[row]
     if order.trigger == order.trigger and not order.triggered:
         rises = buys != (forms_of(sim)[order.form].is_touch != 0)
@@ -241,7 +269,7 @@ def _any_reached(sim, view, row, code, now):
     high = floats_at(seen.sell_high)[row]
     token, index = token_of(view, row), queues_of(sim)[code].first
     while index >= 0:
-        if _may_act(sim, index, token, now):
+        if _may_act(sim, view, row, index, token, now):
             if _is_ready(sim, index, opening) or _level_in(sim, index, opening, high):
                 return True
             if _level_in(sim, index, opening, low):
@@ -314,16 +342,18 @@ def _walk(sim, view, row, code, now, path, taken):
     bid = floats_at(seen.sell_open)[row]
     token, price, leg = token_of(view, row), points[0], 0
     while True:
-        index = _first_ready(sim, code, token, now, ask if is_quote else price, bid if is_quote else price)
+        is_opening, is_closing = leg == 0 and price == points[0], leg == count - 1
+        asked, offered = (ask, bid) if is_quote else (price, price)
+        index = _first_ready(sim, view, row, code, token, now, asked, offered, is_opening, is_closing)
         if index >= 0:
             here = price
             if is_quote:
                 here = ask if orders_of(sim)[index].side > 0 else bid
-            taken += _act(sim, view, row, index, here, leg == 0 and price == points[0], taken, token)
+            taken += _act(sim, view, row, index, here, is_opening, taken, token)
             continue
         if leg == count - 1:
             return taken
-        index, level = _nearest(sim, code, token, now, price, points[leg + 1])
+        index, level = _nearest(sim, view, row, code, token, now, price, points[leg + 1])
         if index >= 0:
             price = level
             taken += _act(sim, view, row, index, price, NO, taken, token)
@@ -333,27 +363,30 @@ def _walk(sim, view, row, code, now, path, taken):
 
 
 @njit
-def _first_ready(sim, code, token, now, ask, bid):
+def _first_ready(sim, view, row, code, token, now, ask, bid, is_opening, is_closing):
     """The oldest order that acts at the present price, or -1."""
-    orders = orders_of(sim)
+    orders, forms = orders_of(sim), forms_of(sim)
     index = queues_of(sim)[code].first
     while index >= 0:
         order = orders[index]
-        if _may_act(sim, index, token, now) and _is_ready(sim, index, ask if order.side > 0 else bid):
-            return index
+        if _may_act(sim, view, row, index, token, now) and _is_ready(sim, index, ask if order.side > 0 else bid):
+            time_in_force = forms[order.form].time_in_force
+            if (is_opening or time_in_force != AT_OPEN) and (is_closing or time_in_force != AT_CLOSE):
+                return index
         index = order.next
     return -1
 
 
 @njit
-def _nearest(sim, code, token, now, start, stop):
+def _nearest(sim, view, row, code, token, now, start, stop):
     """The order whose price comes first on the way from ``start`` to ``stop`` (the older of two), and that price."""
-    orders = orders_of(sim)
+    orders, forms = orders_of(sim), forms_of(sim)
     best, found = np.nan, -1
     index = queues_of(sim)[code].first
     while index >= 0:
         order = orders[index]
-        if _may_act(sim, index, token, now) and _level_in(sim, index, start, stop):
+        is_free = forms[order.form].time_in_force < AT_OPEN
+        if is_free and _may_act(sim, view, row, index, token, now) and _level_in(sim, index, start, stop):
             level = _level_of(sim, index)[0]
             if found < 0 or abs(level - start) < abs(best - start):
                 best, found = level, index
@@ -388,7 +421,7 @@ def _finish_row(sim, view, row, code, now):
     while index >= 0:
         order = orders[index]
         following = order.next
-        if order.active and is_open(order) and order.accepted_ts < now and order.not_before < now:
+        if _may_act(sim, view, row, index, NO_TOKEN, now):
             _after_try(sim, view, row, index, forms[order.form].time_in_force, now)
             if following >= 0 and not orders[following].linked:  # ended with this one
                 following = queues_of(sim)[code].first

@@ -10,7 +10,7 @@ from numba import njit
 from qengine_portfolio.native import carray, codes_at, floats_at, pointer, times_at
 from qengine_portfolio.view import VIEW
 
-from qengine_broker_sim.layout import EVENT, FOK, FORM, HEAD, IOC, ORDER, QUEUE
+from qengine_broker_sim.layout import AT_CLOSE, AT_OPEN, EVENT, FOK, FORM, HEAD, IOC, ORDER, QUEUE
 
 __all__ = [
     "events_of",
@@ -66,7 +66,7 @@ def _is_always(order, form):
     """Whether the next row concerns an order whatever its price: at market, or good for one row only."""
     if not order.active:
         return False
-    if form.time_in_force == IOC or form.time_in_force == FOK or form.post_only:
+    if form.time_in_force in (IOC, FOK, AT_OPEN, AT_CLOSE) or form.post_only:
         return True
     waits = order.trigger == order.trigger and not order.triggered
     return not waits and order.limit != order.limit

@@ -56,6 +56,18 @@ class SimulatedBroker:
     trail_mark: Literal["extreme", "close"] = param(
         default="extreme", help="What moves the mark of a trailing stop: the bar's best price or its close."
     )
+    open_cutoff: float = param(
+        default=0.0,
+        help="How long before a session opens an order at its open must have arrived.",
+        unit="minutes",
+        ge=0,
+    )
+    close_cutoff: float = param(
+        default=10.0,
+        help="How long before a session closes an order at its close must have arrived.",
+        unit="minutes",
+        ge=0,
+    )
     entry_latency: float = param(
         default=0.0, help="How long an order, or its cancellation, takes to arrive.", unit="milliseconds", ge=0
     )

@@ -605,3 +605,65 @@ def test_a_strategy_hears_of_fills_after_the_response_latency():
     rows = [bar(n * MILLISECOND, 10.0) for n in range(1, 7)]
     drive(Hearing(script={1: [buy(1)]}), rows, broker=SimulatedBroker(response_latency=2.5))
     assert heard == [(int(4.5 * MILLISECOND), 2 * MILLISECOND)]
+
+
+# Sessions ------------------------------------------------------------------------------------------------
+
+
+HOUR = 3_600_000_000_000
+DAY = 24 * HOUR
+
+
+def hourly(days=3, hours=(10, 16, 21)):
+    """Bars at 10:00, 16:00 and 21:00 of days whose sessions end at midnight UTC, and one at that midnight."""
+    stamps = [day * DAY + hour * HOUR for day in range(days) for hour in (*hours, 24)]
+    return [bar(ts, 10.0 + n, close=10.5 + n) for n, ts in enumerate(stamps)]
+
+
+def test_a_day_order_expires_when_its_session_closes():
+    result = run(hourly(), {2: buy(1, limit=1.0, time_in_force="day")})
+    order = only_order(result)
+    assert (order["state"], order["reason"]) == ("expired", "end-of-session")
+    assert nanoseconds(order["closed_ts"]) == DAY
+
+
+def test_a_row_at_the_very_close_still_fills_a_day_order():
+    result = run(hourly(), {3: buy(1, time_in_force="day")})
+    assert stamps(result) == [DAY]
+
+
+def test_a_day_order_is_not_expired_before_a_row_has_tried_it():
+    """Daily bars that are stamped after the close: the order of one is tried by the next."""
+    rows = [bar(n * DAY + 2 * HOUR, 10.0) for n in range(1, 4)]
+    result = run(rows, {1: buy(1, limit=5.0, time_in_force="day"), 3: buy(1, time_in_force="day")})
+    first = result.orders.row(0, named=True)
+    assert first["reason"] == "end-of-session"
+    assert nanoseconds(first["closed_ts"]) >= 2 * DAY
+
+
+def test_an_order_at_the_open_fills_only_on_the_row_that_opens_a_session():
+    result = run(hourly(), {2: buy(1, time_in_force="at-open")})
+    assert stamps(result) == [DAY + 10 * HOUR]
+    assert prices(result) == [14.0]
+
+
+def test_an_order_at_the_close_fills_only_at_the_close_of_the_row_that_closes_one():
+    result = run(hourly(), {2: buy(1, time_in_force="at-close")})
+    assert stamps(result) == [DAY]
+    assert prices(result) == [13.5]
+
+
+def test_an_order_that_comes_after_the_cut_off_waits_for_the_next_session():
+    late = run(hourly(), {3: buy(1, time_in_force="at-close")}, close_cutoff=200.0)
+    assert stamps(late) == [2 * DAY]
+    in_time = run(hourly(), {3: buy(1, time_in_force="at-close")}, close_cutoff=100.0)
+    assert stamps(in_time) == [DAY]
+
+
+def test_a_limit_at_the_open_or_close_is_judged_there_alone_and_then_ends():
+    rows = hourly()
+    rows[3] |= {"low": 1.0}
+    rows[4] |= {"low": 1.0}
+    result = run(rows, {1: [buy(1, limit=5.0, time_in_force="at-close"), buy(1, limit=5.0, time_in_force="at-open")]})
+    assert result.fills.height == 0
+    assert result.orders["reason"].to_list() == ["at-close-remainder", "at-open-remainder"]

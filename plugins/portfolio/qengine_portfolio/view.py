@@ -25,6 +25,8 @@ VIEW = np.dtype(
     [
         *((name, "i8") for name in ("ts", "codes", "mark", "buy_open", "sell_open", "buy_low", "buy_high", "sell_low")),
         *((name, "i8") for name in ("sell_high", "close", "buy_size", "sell_size", "spread", "volatility")),
+        # The session of each row, and whether it is its instrument's first in it; there once somebody has asked.
+        *((name, "i8") for name in ("session_open", "session_close", "is_opening")),
         *((name, "i8") for name in ("rows", "kind", "number", "marked")),
     ]
 )
@@ -47,6 +49,16 @@ class MarketView:
         self.mark: npt.NDArray[np.float64] = self._columns["mark"]
         self.number = number
 
+    def add(self, **columns: npt.NDArray[Any]) -> None:
+        """Let compiled code see further columns."""
+        for name, column in columns.items():
+            self._columns[name] = column
+            self._record[name] = address(column)
+
+    @property
+    def has_sessions(self) -> bool:
+        return "session_open" in self._columns
+
 
 class Views:
     """The views of a run's blocks: one for each, made when it is first asked for."""
@@ -58,6 +70,8 @@ class Views:
         self._block: Block | None = None
         self._view: MarketView | None = None
         self._before = MarketView(_NOTHING, BAR, -1)
+        self._run = run
+        self._last_open = np.full(len(run.instruments), -1)  # of the session of each instrument's last row
 
     def of(self, block: Block) -> MarketView:
         """The view of a block. One without market data, as before the first row, has no rows to see."""
@@ -70,6 +84,29 @@ class Views:
             block.cache[self._key] = view
         self._block, self._view = block, view
         return view
+
+    def add_sessions(self, block: Block) -> None:
+        """Let compiled code see the sessions that the rows of a block belong to. Blocks are asked for in order."""
+        view = self.of(block)
+        if view.has_sessions or not len(block):
+            return
+        ts, codes, kind = block.ts, block.instrument, self._kinds[block.stream]
+        opens, closes = np.empty_like(ts), np.empty_like(ts)
+        by_calendar: dict[Any, list[int]] = {}
+        for code in np.unique(codes).tolist():
+            by_calendar.setdefault(self._run.sessions(code), []).append(code)
+        for sessions, members in by_calendar.items():
+            rows = np.isin(codes, members)
+            opens[rows], closes[rows] = sessions.of_rows(ts[rows], kind)
+        order = np.argsort(codes, kind="stable")
+        ordered, owners = opens[order], codes[order]
+        begins = np.concatenate(([True], owners[1:] != owners[:-1]))
+        before = np.concatenate(([-1], ordered[:-1]))
+        before[begins] = self._last_open[owners[begins]]
+        starts = np.empty(len(ts), np.int64)
+        starts[order] = ordered != before
+        self._last_open[owners] = ordered  # the last of each instrument stays
+        view.add(session_open=opens, session_close=closes, is_opening=starts)
 
 
 def _meanings(block: Block, kind: str) -> dict[str, Any]:

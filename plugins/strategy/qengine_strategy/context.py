@@ -102,8 +102,8 @@ class Context:
     def order(self, instrument: str, quantity: float, type: OrderType | None = None, **options: Any) -> Order:
         """Trade a signed quantity: positive buys, negative sells.
 
-        Options: ``limit`` (price), ``time_in_force`` ("gtc", "gtd", "ioc", "fok"), ``expires`` (aware
-        datetime or ns, with "gtd"), ``tag`` (text kept in the order's record).
+        Options: ``limit`` (price), ``time_in_force`` ("gtc", "gtd", "ioc", "fok", "day", "at-open",
+        "at-close"), ``expires`` (aware datetime or ns, with "gtd"), ``tag`` (text kept in the order's record).
         """
         return self._send(instrument, BUY if quantity >= 0 else SELL, abs(quantity), type, **options)
 

@@ -343,7 +343,7 @@ def test_impossible_timers_are_refused():
         (lambda ctx: ctx.rebalance({"X": float("nan")}), "must be a finite number"),
         (lambda ctx: ctx.order_target_value("Late", 1.0), "Late has no price yet"),
         (lambda ctx: ctx.buy("X", 1, limit=-1.0), "price must be > 0"),
-        (lambda ctx: ctx.buy("X", 1, time_in_force="day"), "no time in force 'day'"),
+        (lambda ctx: ctx.buy("X", 1, time_in_force="dya"), "no time in force 'dya'"),
         (lambda ctx: ctx.buy("X", 1, time_in_force="gtd"), "go together"),
         (lambda ctx: ctx.buy("X", 1, expires=5), "go together"),
     ],
