@@ -99,7 +99,7 @@ class Workload:
 
 
 def outcome(folder: Path) -> dict[str, Any]:
-    """What one side made of it: counts, the account at the end, a fingerprint of all fills, and the time it took."""
+    """What one side made of it: counts, sums over all fills, the account at the end, and the time it took."""
     about = json.loads((folder / "run.json").read_text())
     fills, account = pl.read_parquet(folder / "fills.parquet"), pl.read_parquet(folder / "account.parquet")
     statuses = pl.read_parquet(folder / "orders.parquet")["status"].value_counts(sort=True)

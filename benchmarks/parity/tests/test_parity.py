@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -115,10 +116,10 @@ def test_the_digest_changes_with_bars_and_intents_alone() -> None:
     assert one.digest() != Scenario("name", "words", {"A": bars[:1]}, [order(0, "A", 1)]).digest()
 
 
-def test_the_workload_trades_only_what_its_scores_say(tmp_path: object) -> None:
+def test_the_workload_trades_only_what_its_scores_say(tmp_path: Path) -> None:
     """Positions that the intents add up to are 25 long and 25 short on every day but the first and the last."""
     workload = Workload(instruments=60, days=40)
-    folder = tmp_path / "case"  # type: ignore[operator]
+    folder = tmp_path / "case"
     workload.write(folder)
     bars, intents = pl.read_parquet(folder / "bars.parquet"), pl.read_parquet(folder / "intents.parquet")
     assert bars.height == 60 * 40
