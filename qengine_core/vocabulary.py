@@ -145,8 +145,8 @@ class Leg(NamedTuple):
     beyond it.
 
     ``parent`` is the index of the leg whose fills activate this one (-1: active at once); with ``from_fill`` of
-    "amount" or "fraction" its prices count from what the parent filled at. Legs that share a ``group`` >= 0
-    cancel one another, or, if ``group_reduces``, lose what another filled.
+    "amount" or "fraction" its prices are distances from what the parent filled at, positive where it gains. Legs
+    that share a ``group`` >= 0 cancel one another, or, if ``group_reduces``, lose what another filled.
 
     ``display`` is the most that shows, and fills, per row of data, ``participation`` the largest share of a
     row's volume (NaN: no limit). ``delay`` (ns) is how long after its arrival the leg begins to act.

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 from qengine_costs import Charge
+from qengine_orders import Limit, Stop
 
 from qengine_core.blocks import Block, StreamInfo
 from qengine_core.hookspecs import implements
@@ -54,7 +55,21 @@ EXAMPLES = {
     ("commission", "tiered"): {"tiers": ((0.0, 0.01), (1000.0, 0.005))},
     ("slippage", "fixed-bps"): {"bps": 5.0},
     ("slippage", "half-spread"): {"bps": 5.0},
+    ("order_type", "bracket"): {"take_profit": 11.0, "stop_loss": 9.0},
+    ("order_type", "iceberg"): {"price": 10.0, "display": 100.0},
     ("order_type", "limit"): {"price": 10.0},
+    ("order_type", "limit-if-touched"): {"price": 9.0, "limit": 9.5},
+    ("order_type", "market-if-touched"): {"price": 9.0},
+    ("order_type", "one-cancels-other"): {"orders": (Limit(price=9.0), Stop(price=11.0))},
+    ("order_type", "one-triggers-other"): {"first": Limit(price=9.0), "then": Stop(price=8.0)},
+    ("order_type", "one-updates-other"): {"orders": (Limit(price=9.0), Stop(price=11.0))},
+    ("order_type", "percent-of-volume"): {"share": 0.1},
+    ("order_type", "post-only"): {"price": 10.0},
+    ("order_type", "stop"): {"price": 11.0},
+    ("order_type", "stop-limit"): {"price": 11.0, "limit": 11.5},
+    ("order_type", "trailing-stop"): {"amount": 1.0},
+    ("order_type", "trailing-stop-limit"): {"fraction": 0.05, "limit_offset": 0.1},
+    ("order_type", "twap"): {"slices": 4, "seconds": 60.0},
     ("calendar", "exchange"): {"name": "NYSE"},
 }
 # Feeds that need data to read are given some below; commands are not settings of a run.

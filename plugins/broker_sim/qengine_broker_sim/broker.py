@@ -251,8 +251,8 @@ class MatchingBroker(Participant):
             self._head["forms"] = address(self._form_records)
             self._table.times_in_force.append(int(form[0]))
         draft["trail"], draft["ratio"] = leg.trail, leg.ratio
-        # The trigger of a trailing order follows from its mark; until that is known it is no number to reach.
-        trigger = leg.trail if leg.trail == leg.trail else leg.trigger
+        # The trigger of a trailing order follows from its mark; until that is known it is out of reach.
+        trigger = side * leg.side * _INF if leg.trail == leg.trail else leg.trigger
         if leg.delay:
             draft["not_before"] = self._clock.now + leg.delay
         index = self._send(code, side * leg.side, quantity * leg.ratio, leg.limit, trigger, number, name, int(arrives))

@@ -10,7 +10,17 @@ from qengine_portfolio import booking, books, view
 from qengine_portfolio.native import codes_at, floats_at, stamp_of, times_at
 
 from qengine_broker_sim import execution, layout, matching, prices, resting
-from qengine_broker_sim.execution import admit, advance, close, execute, is_open, release, token_of, trailed
+from qengine_broker_sim.execution import (
+    admit,
+    advance,
+    close,
+    execute,
+    is_open,
+    release,
+    snap_prices,
+    token_of,
+    trailed,
+)
 from qengine_broker_sim.layout import (
     ACCEPTED,
     NO_REASON,
@@ -40,29 +50,14 @@ def _mark_up_to(sim, seen_by, row):
 
 
 @njit
-def _to_tick(price, falls, tick):
-    """Round a price to the grid, down or up."""
-    steps = price / tick
-    near = round(steps)
-    if abs(steps - near) < 1e-6:
-        return near * tick
-    return (math.floor(steps) if falls else math.ceil(steps)) * tick
-
-
-@njit
 def _snap_to_grid(sim, index):
     """Round a quantity down to whole lots, a limit to the safe side, a trigger to the side that is later."""
     order = orders_of(sim)[index]
     grid = booking.instruments_of(heads_of(sim)[0].books)[order.code]
     if grid.lot_size > 0:
         order.quantity = math.floor(order.quantity / grid.lot_size + _DUST) * grid.lot_size
-    form = forms_of(sim)[order.form]
-    if grid.tick_size > 0 and not form.from_fill:
-        if order.limit == order.limit:
-            order.limit = _to_tick(order.limit, order.side > 0, grid.tick_size)
-        if order.trigger == order.trigger and order.trail != order.trail:
-            rises = (order.side > 0) != (form.is_touch != 0)
-            order.trigger = _to_tick(order.trigger, not rises, grid.tick_size)
+    if not forms_of(sim)[order.form].from_fill:  # else its prices are not known yet
+        snap_prices(sim, order)
 
 
 @njit
@@ -74,16 +69,16 @@ def _arrive(sim, seen_by, row, index, now):
     _snap_to_grid(sim, index)
     _mark_up_to(sim, seen_by, row)
     mark = booking.marks_of(heads_of(sim)[0].books)[order.code]
-    reason = admit(sim, index, mark) if order.quantity > 0 else ZERO_QUANTITY
-    if reason != NO_REASON:
-        close(sim, index, REJECTED, reason, now)
-        return
-    advance(sim, index, ACCEPTED, NO_REASON, now)
     order.active = 1 if order.parent < 0 else 0
     order.allowed = order.quantity if order.parent < 0 else 0.0
     if order.trail == order.trail and order.active:
         order.mark = mark
         order.trigger = trailed(order, forms_of(sim)[order.form])
+    reason = admit(sim, index, mark) if order.quantity > 0 else ZERO_QUANTITY
+    if reason != NO_REASON:
+        close(sim, index, REJECTED, reason, now)
+        return
+    advance(sim, index, ACCEPTED, NO_REASON, now)
     link(sim, index)
     if heads_of(sim)[0].timing == SAME_CLOSE:
         _fill_at_close(sim, seen_by, row, index, now)

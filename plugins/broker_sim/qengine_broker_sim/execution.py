@@ -25,7 +25,7 @@ from qengine_broker_sim.layout import (
     SHORT_DISABLED,
     YES,
 )
-from qengine_broker_sim.prices import concede
+from qengine_broker_sim.prices import concede, to_tick
 from qengine_broker_sim.resting import (
     events_of,
     forms_of,
@@ -45,6 +45,7 @@ __all__ = [
     "execute",
     "is_open",
     "release",
+    "snap_prices",
     "token_of",
     "trailed",
 ]
@@ -112,7 +113,8 @@ def admit(sim, index, mark):
     if not rules.checks:
         return NO_REASON
     limit = order.limit
-    price = limit if limit == limit else order.trigger if order.trigger == order.trigger else mark
+    waits_at = order.trigger if order.trail != order.trail else mark
+    price = limit if limit == limit else waits_at if waits_at == waits_at else mark
     unit = price * booking.unit_value(books, code)
     amount = opening * unit
     owner = booking.accounts_of(books)[account]
@@ -418,9 +420,10 @@ def _activate(sim, view, row, index, quantity, is_over, now):
     order.mark = parent.average_price
     if form.from_fill:
         base = parent.average_price
-        scale = base if form.from_fill == 2 else 1.0
+        scale = parent.side * (base if form.from_fill == 2 else 1.0)
         order.limit = base + order.limit * scale
         order.trigger = base + order.trigger * scale
+        snap_prices(sim, order)
     if order.trail == order.trail:
         order.trigger = trailed(order, form)
     refresh(sim, index)
@@ -452,6 +455,21 @@ def token_of(view, row):
 
 @njit
 def trailed(order, form):
-    """Where the trigger of a trailing order lies, given its mark."""
+    """Where the trigger of a trailing order lies, given its mark; out of reach while there is none."""
+    if order.mark != order.mark:
+        return np.inf if order.side > 0 else -np.inf
     distance = order.mark * order.trail if form.trail_is_percent else order.trail
     return order.mark + distance if order.side > 0 else order.mark - distance
+
+
+@njit
+def snap_prices(sim, order):
+    """Round a limit to the grid on the safe side, a trigger on the side that is later."""
+    tick = booking.instruments_of(heads_of(sim)[0].books)[order.code].tick_size
+    if tick <= 0:
+        return
+    if order.limit == order.limit:
+        order.limit = to_tick(order.limit, order.side > 0, tick)
+    if order.trigger == order.trigger and order.trail != order.trail:
+        rises = (order.side > 0) != (forms_of(sim)[order.form].is_touch != 0)
+        order.trigger = to_tick(order.trigger, not rises, tick)

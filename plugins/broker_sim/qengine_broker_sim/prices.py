@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from numba import njit
 
-__all__ = ["concede", "limit_price", "trigger_price"]
+__all__ = ["concede", "limit_price", "to_tick", "trigger_price"]
 
 _NAN = float("nan")
 
@@ -55,3 +57,13 @@ def concede(side, price, concession, limit, low, high):
         if price < limit:
             price = limit
     return price
+
+
+@njit
+def to_tick(price, falls, tick):
+    """Round a price to the grid, down or up."""
+    steps = price / tick
+    near = round(steps)
+    if abs(steps - near) < 1e-6:
+        return near * tick
+    return (math.floor(steps) if falls else math.ceil(steps)) * tick

@@ -68,6 +68,8 @@ def _is_always(order, form):
         return False
     if form.time_in_force in (IOC, FOK, AT_OPEN, AT_CLOSE) or form.post_only:
         return True
+    if order.trail == order.trail and order.mark != order.mark:  # it takes its first mark from the next row
+        return True
     waits = order.trigger == order.trigger and not order.triggered
     return not waits and order.limit != order.limit
 

@@ -2,6 +2,38 @@
 
 from __future__ import annotations
 
-from qengine_orders.types import Limit, Market
+from qengine_orders.groups import Bracket, OneCancelsOther, OneTriggersOther, OneUpdatesOther, Twap
+from qengine_orders.types import (
+    Iceberg,
+    Limit,
+    LimitIfTouched,
+    Market,
+    MarketIfTouched,
+    PercentOfVolume,
+    PostOnly,
+    ReduceOnly,
+    Stop,
+    StopLimit,
+    TrailingStop,
+    TrailingStopLimit,
+)
 
-__all__ = ["Limit", "Market"]
+__all__ = [
+    "Bracket",
+    "Iceberg",
+    "Limit",
+    "LimitIfTouched",
+    "Market",
+    "MarketIfTouched",
+    "OneCancelsOther",
+    "OneTriggersOther",
+    "OneUpdatesOther",
+    "PercentOfVolume",
+    "PostOnly",
+    "ReduceOnly",
+    "Stop",
+    "StopLimit",
+    "TrailingStop",
+    "TrailingStopLimit",
+    "Twap",
+]

@@ -6,6 +6,7 @@ import math
 
 import attrs
 import pytest
+import qengine_orders
 from qengine_orders import Limit, Market
 from qengine_strategy import Strategy
 from qengine_strategy.testing import bars, drive
@@ -37,9 +38,9 @@ def test_order_types_cannot_be_changed_after_they_were_made():
         Limit(price=10.0).price = 11.0
 
 
-def test_the_plugin_announces_both_by_name():
-    found = {entry.spec.name: entry.spec.component for entry in Plugins.discover().all("order_type")}
-    assert (found["market"], found["limit"]) == (Market, Limit)
+def test_the_plugin_announces_every_type_by_name():
+    found = {entry.spec.component for entry in Plugins.discover().all("order_type")}
+    assert found == {getattr(qengine_orders, name) for name in qengine_orders.__all__}
 
 
 def test_a_type_and_the_shorthand_are_the_same_order():

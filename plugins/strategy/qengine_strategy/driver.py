@@ -231,7 +231,9 @@ class StrategyDriver(Participant):
     def _session_before(self, block: Block, start: int, stop: int) -> int:
         """The first row in ``[start, stop)`` with which a session opens, or ``stop``."""
         kind = self._kinds[block.stream]
-        return min(watch.next_change(block, kind, start, stop) for watch in self._watches)
+        for watch in self._watches:
+            stop = watch.next_change(block, kind, start, stop)
+        return stop
 
     def _end_session(self, watch: SessionWatch) -> None:
         """Announce that a session has closed, if one is under way."""

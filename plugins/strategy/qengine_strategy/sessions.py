@@ -30,6 +30,8 @@ class SessionWatch:
         self._codes = np.array([run.codes[name] for name in sessions.instruments], dtype=np.int32)
         self._all = len(self._codes) == len(run.instruments)
         self._current: Session | None = None
+        self._block: Block | None = None  # of which the next change is known
+        self._change = 0
         self.close: Scheduled | None = None
 
     def begins(self, ts: int, kind: str) -> bool:
@@ -39,6 +41,7 @@ class SessionWatch:
 
     def enter(self, ts: int, kind: str) -> Session:
         """Go to the session of a row."""
+        self._block = None
         self._current = session = self._sessions.of_row(ts, kind)
         return session
 
@@ -52,21 +55,23 @@ class SessionWatch:
 
     def next_change(self, block: Block, kind: str, start: int, stop: int) -> int:
         """The first row in ``[start, stop)`` that begins another session, or ``stop``."""
-        ts, rows = self._mine(block)
-        if self._current is None:
-            place = 0 if rows is None else int(np.searchsorted(rows, start))
-        else:
-            place = int(np.searchsorted(ts, self._current.until_ts, side="right" if kind == BAR else "left"))
-        if rows is not None:
-            place = int(rows[place]) if place < len(rows) else stop
-        return min(max(place, start), stop)
+        if block is not self._block:
+            self._block, self._change = block, self._find_change(block, kind)
+        return min(max(self._change, start), stop)
 
-    def _mine(self, block: Block) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.intp] | None]:
-        """Timestamps of the rows of these instruments, and which rows they are (None: all of them)."""
-        if self._all:
-            return block.ts, None
+    def _find_change(self, block: Block, kind: str) -> int:
+        """The first row of the block that begins another session, or its length. All rows before have been seen."""
+        rows = None if self._all else self._mine(block)
+        ts = block.ts if rows is None else block.ts[rows]
+        until = None if self._current is None else self._current.until_ts
+        place = 0 if until is None else int(np.searchsorted(ts, until, side="right" if kind == BAR else "left"))
+        if rows is None:
+            return place
+        return int(rows[place]) if place < len(rows) else len(block)
+
+    def _mine(self, block: Block) -> npt.NDArray[np.intp]:
+        """The rows of these instruments."""
         if self not in block.cache:
-            rows = np.flatnonzero(np.isin(block.instrument, self._codes))
-            block.cache[self] = block.ts[rows], rows
-        mine: tuple[npt.NDArray[np.int64], npt.NDArray[np.intp]] = block.cache[self]
-        return mine
+            block.cache[self] = np.flatnonzero(np.isin(block.instrument, self._codes))
+        rows: npt.NDArray[np.intp] = block.cache[self]
+        return rows
