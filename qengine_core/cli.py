@@ -127,10 +127,12 @@ class Describe:
 
         entry = plugins.find(kind, name)
         parameters = describe(entry.spec.component)
+        settings = entry.spec.component().settings() if kind == "profile" else {}
         documentation = inspect.cleandoc(entry.spec.component.__doc__ or "")
         if as_json:
             facts = {"kind": kind, "name": entry.spec.name, "plugin": entry.plugin, "version": entry.version}
-            print(json.dumps({**facts, "summary": entry.spec.summary, "parameters": parameters}, indent=2))
+            more = {"parameters": parameters} | ({"settings": settings} if settings else {})
+            print(json.dumps({**facts, "summary": entry.spec.summary, **more}, indent=2))
             return
         print(f"{kind} {entry.spec.name}: {entry.spec.summary}  ({entry.plugin} {entry.version})\n")
         print(f"{documentation}\n")
@@ -145,6 +147,10 @@ class Describe:
             print(textwrap.indent(textwrap.fill(row["help"], 92), "      "))
         if not parameters:
             print("  It has no parameters.")
+        for part, policies in settings.items():
+            print(f"\n  [{part}]")
+            for key, value in policies.items():
+                print(f"  {key} = {json.dumps(value)}")
 
 
 def _listed(variable: str) -> list[str] | None:

@@ -49,11 +49,12 @@ def compose(plugins: Plugins, given: Mapping[str, Any], base: Path) -> Compositi
 
     ``use`` is a registered name, ``distribution/name``, ``module:Class`` or ``file.py:Class``. Relative
     paths, there and in parameters annotated ``Path``, are taken from ``base``; the composition's config
-    has them joined, so it needs no base. Raises ConfigError or PluginError, whose ``key`` says where.
+    has them joined, so it needs no base. A ``profile`` completes what is given. Raises ConfigError or
+    PluginError, whose ``key`` says where.
     """
     components: dict[str, tuple[Any, ...]] = {}
-    config: dict[str, Any] = {}
     used: dict[str, str] = {}
+    given, config = _under_profile(plugins, given, base, used)
     for kind, default in KINDS.items():
         values = given.get(kind)
         if values is None:
@@ -69,6 +70,33 @@ def compose(plugins: Plugins, given: Mapping[str, Any], base: Path) -> Compositi
         config[kind] = plain if kind in _MANY else plain[0]
     components["order_type"] = tuple(entry.spec for entry in plugins.all("order_type"))
     return Composition(components=components, config=config, plugins_used=used)
+
+
+def _under_profile(
+    plugins: Plugins, given: Mapping[str, Any], base: Path, used: dict[str, str]
+) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """What is given, completed by the profile that it names; and the profile as plain values."""
+    if given.get("profile") is None:
+        return given, {}
+    profile, plain = _make_at(0, 1, plugins, "profile", given["profile"], base, used)
+    settings: Mapping[str, Mapping[str, Any]] = profile.settings()
+    for kind in settings:
+        if kind not in KINDS:
+            raise ConfigError(f"Profile {plain['use']} sets {kind!r}, which no run has ({did_you_mean(kind, KINDS)}).")
+    completed = {kind: _completed(kind, given.get(kind), policies) for kind, policies in settings.items()}
+    return {**given, **completed}, {"profile": plain}
+
+
+def _completed(kind: str, value: Any, policies: Mapping[str, Any]) -> Any:
+    """What the run says of a kind, over what its profile says of the same component."""
+    if value is None:
+        return policies
+    table = {"use": value} if isinstance(value, str) else value
+    if not isinstance(table, Mapping):  # a component made by the user, or several: nothing is left to say
+        return value
+    theirs = policies.get("use", KINDS[kind])
+    same = str(table.get("use", theirs)).rpartition("/")[2] == str(theirs).rpartition("/")[2]
+    return {**policies, **table} if same else value
 
 
 def _make_at(
@@ -96,7 +124,7 @@ def _make(
         _note(used, known[0] if known else None)
         return value, {"use": use, **unstructure(value)}
     values = dict(value)
-    use = values.pop("use", KINDS[kind])
+    use = values.pop("use", KINDS.get(kind))
     if not isinstance(use, str) or not use:
         raise ConfigError(f'{where} needs use = "name", saying which {kind} to use.')
     if ":" in use:

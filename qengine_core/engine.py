@@ -84,7 +84,8 @@ class Engine:
     Every argument takes a component, the name of a registered one, or a mapping with ``use`` and its
     parameters; ``feed``, ``strategy``, ``calendar`` and ``report`` also take a list. Left out, the ledger is
     ``standard``, the broker ``simulated``, commission and slippage are ``none``, and the calendar is
-    ``utc-days``; of several, an instrument has the first that covers it. ``seed`` feeds every random
+    ``utc-days``; of several, an instrument has the first that covers it. ``profile`` names a set of
+    policies for what is left out, and for the parameters that a mapping leaves out. ``seed`` feeds every random
     generator of the run. ``wake="every-row"`` selects the naive loop, for checking. ``base`` is
     the folder that relative files are looked for in.
     """
@@ -101,6 +102,7 @@ class Engine:
         calendar: Any = None,
         report: Any = None,
         runner: Any = None,
+        profile: Any = None,
         seed: int = 0,
         wake: str = "interest",
         plugins: Plugins | None = None,
@@ -116,6 +118,7 @@ class Engine:
             "calendar": calendar,
             "report": report,
             "runner": runner,
+            "profile": profile,
         }
         self.plugins = plugins if plugins is not None else Plugins.discover()
         self._composition = compose(self.plugins, given, Path(base))
@@ -130,7 +133,7 @@ class Engine:
         cls, config: Mapping[str, Any], *, plugins: Plugins | None = None, base: Path | str = "."
     ) -> Engine:
         """Compose from plain values, as a run file holds them. Raises ConfigError naming an unknown key."""
-        known = {*KINDS, "seed", "wake"}
+        known = {*KINDS, "profile", "seed", "wake"}
         for key in config:
             if key not in known:
                 raise ConfigError(f"There is no setting {key!r} ({did_you_mean(key, known)}).")

@@ -22,6 +22,7 @@ from qengine_core.roles import (
     FeedSpec,
     LedgerSpec,
     OrderTypeSpec,
+    ProfileSpec,
     ReportSpec,
     RunnerSpec,
     SlippageSpec,
@@ -127,6 +128,11 @@ class Specs:
         raise NotImplementedError
 
     @hookspec
+    def qengine_profiles(self) -> Iterable[ProfileSpec]:
+        """Announce profiles: named sets of policies."""
+        raise NotImplementedError
+
+    @hookspec
     def qengine_commands(self) -> Iterable[CommandSpec]:
         """Announce subcommands of ``qengine``."""
         raise NotImplementedError
@@ -162,6 +168,7 @@ REGISTRATION_HOOKS: Mapping[str, type[ComponentSpec[Any]]] = {
     "qengine_calendars": CalendarSpec,
     "qengine_reports": ReportSpec,
     "qengine_runners": RunnerSpec,
+    "qengine_profiles": ProfileSpec,
     "qengine_commands": CommandSpec,
 }
 if set(REGISTRATION_HOOKS) != set(_hooks(returns=True)):
@@ -207,6 +214,9 @@ class Implements:
 
     def runners(self, function: Announcing[RunnerSpec]) -> Announcing[RunnerSpec]:
         return cast("Announcing[RunnerSpec]", _mark(function, "qengine_runners"))
+
+    def profiles(self, function: Announcing[ProfileSpec]) -> Announcing[ProfileSpec]:
+        return cast("Announcing[ProfileSpec]", _mark(function, "qengine_profiles"))
 
     def commands(self, function: Announcing[CommandSpec]) -> Announcing[CommandSpec]:
         return cast("Announcing[CommandSpec]", _mark(function, "qengine_commands"))

@@ -38,6 +38,7 @@ _HOMES: Mapping[str, str] = {
     "feed": "qengine-feeds",
     "ledger": "qengine-portfolio",
     "order_type": "qengine-orders",
+    "profile": "qengine-profiles",
     "report": "qengine-reporting",
     "slippage": "qengine-costs",
     "strategy": "qengine-strategy",

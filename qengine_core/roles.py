@@ -7,7 +7,7 @@ code only when called. Kinds of which a run has state (broker, ledger, strategy)
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -46,6 +46,8 @@ __all__ = [
     "OrderType",
     "OrderTypeSpec",
     "PositionView",
+    "Profile",
+    "ProfileSpec",
     "Report",
     "ReportSpec",
     "Runner",
@@ -267,6 +269,17 @@ class Runner(Protocol):
     def run(self, loop: Loop, timeline: Iterable[Segment]) -> None: ...
 
 
+class Profile(Protocol):
+    """A named set of policies: which components a run has and how they are set, as far as the run does not say."""
+
+    def settings(self) -> Mapping[str, Mapping[str, Any]]:
+        """By kind, a table as in a run file: ``use`` (left out: the kind's default) and parameters.
+
+        What the run says of a kind wins, parameter by parameter where it speaks of the same component.
+        """
+        ...
+
+
 class Command(Protocol):
     """A subcommand of ``qengine``."""
 
@@ -334,3 +347,7 @@ class RunnerSpec(ComponentSpec[Runner]):
 
 class CommandSpec(ComponentSpec[Command]):
     kind = "command"
+
+
+class ProfileSpec(ComponentSpec[Profile]):
+    kind = "profile"

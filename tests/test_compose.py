@@ -18,6 +18,7 @@ from qengine_core.plugin import (
     CommissionSpec,
     FeedSpec,
     LedgerSpec,
+    ProfileSpec,
     SlippageSpec,
     StrategySpec,
     component,
@@ -132,6 +133,68 @@ def _write_strategy(path: Path, parameter: str = "speed") -> None:
         f"    {parameter}: int = param(default=1, help='x')\n"
         "class Plain: pass\n"
     )
+
+
+@component
+class Careful:
+    """A profile that sets a rate."""
+
+    rate: float = param(default=0.25, help="the rate that it sets", ge=0)
+
+    def settings(self) -> Mapping[str, Mapping[str, Any]]:
+        return {"commission": {"use": "percent", "rate": self.rate}, "ledger": {"rate": 7.0}}
+
+
+@component
+class Lost:
+    """A profile that sets what does not exist."""
+
+    def settings(self) -> Mapping[str, Mapping[str, Any]]:
+        return {"comission": {}}
+
+
+@pytest.fixture
+def with_profiles(plugins: Plugins) -> Plugins:
+    specs = [
+        ProfileSpec(name="careful", summary="", component=Careful),
+        ProfileSpec(name="lost", summary="", component=Lost),
+    ]
+    plugins.add(SimpleNamespace(profiles=implements.profiles(lambda: specs)), "test-profiles", "3")
+    return plugins
+
+
+def test_a_profile_of_any_plugin_completes_what_the_run_leaves_out(with_profiles: Plugins) -> None:
+    made = compose(with_profiles, given(profile={"use": "careful", "rate": 0.5}), Path())
+    assert made.config["profile"] == {"use": "careful", "rate": 0.5}
+    assert made.config["commission"] == {"use": "percent", "rate": 0.5}
+    assert made.config["ledger"] == {"use": "standard", "rate": 7.0}
+    assert made.plugins_used["test-profiles"] == "3"
+    assert compose(with_profiles, made.config, Path()).config == made.config
+
+
+@pytest.mark.parametrize(
+    ("said", "resolved"),
+    [
+        ({"rate": 1.0}, {"use": "percent", "rate": 1.0}),
+        ("percent", {"use": "percent", "rate": 0.25}),
+        ("test-parts/percent", {"use": "test-parts/percent", "rate": 0.25}),
+        ("none", {"use": "none", "rate": 0.0}),
+        ({"use": "none", "rate": 2.0}, {"use": "none", "rate": 2.0}),
+        (Part(rate=3.0), {"use": "none", "rate": 3.0}),
+    ],
+)
+def test_what_the_run_says_of_a_component_wins_over_its_profile(
+    said: Any, resolved: dict[str, Any], with_profiles: Plugins
+) -> None:
+    made = compose(with_profiles, given(profile="careful", commission=said), Path())
+    assert made.config["commission"] == resolved
+
+
+def test_a_profile_that_sets_an_unknown_kind_is_refused(with_profiles: Plugins) -> None:
+    with pytest.raises(
+        ConfigError, match="Profile lost sets 'comission', which no run has \\(did you mean 'commission'"
+    ):
+        compose(with_profiles, given(profile="lost"), Path())
 
 
 MISTAKES: list[tuple[dict[str, Any], type[QEngineError], str, tuple[str | int, ...]]] = [

@@ -76,7 +76,18 @@ EXAMPLES = {
 ELSEWHERE = {("feed", "csv"), ("feed", "frame"), ("feed", "parquet")}
 ENTRIES = [
     entry
-    for kind in ("broker", "calendar", "commission", "feed", "ledger", "order_type", "report", "runner", "slippage")
+    for kind in (
+        "broker",
+        "calendar",
+        "commission",
+        "feed",
+        "ledger",
+        "order_type",
+        "profile",
+        "report",
+        "runner",
+        "slippage",
+    )
     for entry in Plugins.discover().all(kind)
     if (kind, entry.spec.name) not in ELSEWHERE
 ]

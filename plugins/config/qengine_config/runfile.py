@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["RunFile", "load_run_file"]
 
 _COMPONENTS = ("feed", "strategy", "ledger", "broker", "commission", "slippage", "calendar", "report", "runner")
-_TOP = (*_COMPONENTS, "seed", "wake", "plugins", "run")
+_TOP = (*_COMPONENTS, "profile", "seed", "wake", "plugins", "run")
 _TABLES: Mapping[str, Mapping[str, type]] = {
     "plugins": {"require": list, "allow": list, "block": list},
     "run": {"out": str, "name": str},

@@ -1,0 +1,8 @@
+"""Profiles: named sets of policies under which a run does what another backtester does. They know no engine."""
+
+from __future__ import annotations
+
+from qengine_profiles.vectorbt import Vectorbt
+from qengine_profiles.zipline import Zipline
+
+__all__ = ["Vectorbt", "Zipline"]

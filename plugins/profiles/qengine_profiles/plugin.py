@@ -1,0 +1,16 @@
+"""Announces the profiles by the names that run files use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from qengine_core.plugin import ProfileSpec, implements
+from qengine_profiles.vectorbt import Vectorbt
+from qengine_profiles.zipline import Zipline
+
+
+@implements.profiles
+def profiles() -> Iterable[ProfileSpec]:
+    """Every profile of this plugin."""
+    yield ProfileSpec(name="vectorbt", summary="Fills as vectorbt 1.2 does.", component=Vectorbt)
+    yield ProfileSpec(name="zipline", summary="Fills as zipline-reloaded 3.2 does.", component=Zipline)
