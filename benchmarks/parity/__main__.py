@@ -10,8 +10,9 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks.parity import results
+from benchmarks.parity import comparing, results
 from benchmarks.parity.environments import PeerUnavailableError
+from benchmarks.parity.ours import OURS
 from benchmarks.parity.runners import (
     RUNNERS,
     Runner,
@@ -41,6 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if options.command == "workload":
         return max([_workload(peer, Workload(options.instruments, options.days)) for peer in peers])
+    if options.command == "compare":
+        return max([_compare(peer, scenarios, fresh=options.fresh) for peer in peers])
     return max([_run(peer, scenarios, fills=options.fills) for peer in peers])
 
 
@@ -50,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     words = {
         "run": "run scenarios through the peers, into the cache folder",
         "list": "list the scenarios, and which peers run them",
+        "compare": "run scenarios in QEngine under the peers' profiles, and compare with what the peers did",
         "workload": "run the large workload through the peers, and record what it takes",
         "expect": "write what the peers did in all scenarios to expected.json",
     }
@@ -60,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
         if name == "workload":
             command.add_argument("--instruments", type=int, default=Workload.instruments)
             command.add_argument("--days", type=int, default=Workload.days)
+        if name == "compare":
+            command.add_argument("--fresh", action="store_true", help="run the peers too, in place of expected.json")
         command.add_argument("--scenario", choices=list(SCENARIOS), help="this one alone; may be repeated", **several)
         command.add_argument("--fills", action="store_true", help="print the fills")
     return parser
@@ -87,6 +93,36 @@ def _run(peer: Runner, scenarios: list[Scenario], *, fills: bool) -> int:
         for row in table.iter_rows() if fills else ():
             print(f"{'':12} {row[0]:12} {row[1]:4} bar {row[2]:3} {row[3]:+10.4f} at {row[4]:.8g}, {row[5]:.6g}")
     return 0
+
+
+def _compare(peer: Runner, scenarios: list[Scenario], *, fresh: bool) -> int:
+    """Ours against one peer, a line a scenario and one a difference; 1 if one is not known, or no difference is left
+    where one is known.
+    """
+    ours = OURS[peer.name]
+    skipped = run(ours, scenarios)
+    if fresh:
+        run(peer, scenarios)
+    record = results.load()["scenarios"]
+    status, fills, equal = 0, 0, 0
+    for scenario in scenarios:
+        if scenario.name in skipped:
+            continue
+        mine = results.result(result_folder(ours, scenario.name))
+        theirs = (
+            results.result(result_folder(peer, scenario.name)) if fresh else record[scenario.name]["results"][peer.name]
+        )
+        found, cause = comparing.differences(mine, theirs), comparing.known_cause(scenario.name, peer.name)
+        if bool(found) != (cause is not None):
+            status = 1
+        fills += len(theirs["fills"])
+        equal += not found
+        words = "equal" if not found else f"{len(found)} differences" + ("" if cause is None else f", known: {cause}")
+        print(f"{peer.name:12} {scenario.name:32} {len(theirs['fills']):4} fills, {words}")
+        for difference in found:
+            print(f"{'':45} {difference}")
+    print(f"{peer.name:12} {equal} of {len(scenarios) - len(skipped)} scenarios equal, with {fills} fills")
+    return status
 
 
 def _workload(peer: Runner, workload: Workload) -> int:
