@@ -15,8 +15,9 @@ from typing import Any
 import attrs
 
 from qengine_core.errors import ConfigError, QEngineError, did_you_mean
+from qengine_core.hookspecs import REGISTRATION_HOOKS
 from qengine_core.manager import Plugins, Registered
-from qengine_core.params import structure, unstructure
+from qengine_core.params import is_role, structure, unstructure
 
 __all__ = ["KINDS", "Composition", "compose"]
 
@@ -33,6 +34,10 @@ KINDS: Mapping[str, str | None] = {
     "runner": "python",
 }
 _MANY = frozenset({"feed", "strategy", "calendar", "report"})
+# The kind of component that a parameter annotated with a role holds.
+_KIND_OF_ROLE: Mapping[Any, str] = {
+    typing.get_args(vars(spec)["__orig_bases__"][0])[0]: spec.kind for spec in REGISTRATION_HOOKS.values()
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -122,7 +127,7 @@ def _make(
         known = [e for e in plugins.all(kind) if e.spec.component is type(value)]
         use = known[0].spec.name if known else f"{type(value).__module__}:{type(value).__qualname__}"
         _note(used, known[0] if known else None)
-        return value, {"use": use, **unstructure(value)}
+        return value, {"use": use, **_by_name(plugins, unstructure(value))}
     values = dict(value)
     use = values.pop("use", KINDS.get(kind))
     if not isinstance(use, str) or not use:
@@ -134,8 +139,42 @@ def _make(
         entry = plugins.find(kind, use)
         _note(used, entry)
         cls = entry.spec.component
-    component: Any = structure(cls, _anchored(cls, values, base), f"{where} {use}")
-    return component, {"use": use, **unstructure(component)}
+    hints = typing.get_type_hints(cls)
+    for name in values.keys() & hints.keys():
+        values[name] = _furnished(plugins, hints[name], values[name], f"{where} {use} {name}", base, used)
+    component: Any = structure(cls, _anchored(hints, values, base), f"{where} {use}")
+    return component, {"use": use, **_by_name(plugins, unstructure(component))}
+
+
+def _furnished(plugins: Plugins, hint: Any, value: Any, where: str, base: Path, used: dict[str, str]) -> Any:
+    """What a parameter is given, with components made of the names and tables where it holds components."""
+    kinds = _kinds_in(hint)
+    if not kinds or value is None:
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_furnished(plugins, hint, item, where, base, used) for item in value]
+    return _make(plugins, kinds[0], value, where, base, used)[0]
+
+
+def _kinds_in(hint: Any) -> list[str]:
+    if is_role(hint):
+        return [_KIND_OF_ROLE[hint]] if hint in _KIND_OF_ROLE else []
+    return [kind for argument in typing.get_args(hint) for kind in _kinds_in(argument)]
+
+
+def _by_name(plugins: Plugins, plain: Any) -> Any:
+    """The same plain values, with ``use`` the name of a component where its class is a registered one."""
+    if isinstance(plain, list):
+        return [_by_name(plugins, item) for item in plain]
+    if not isinstance(plain, Mapping):
+        return plain
+    named = {key: _by_name(plugins, value) for key, value in plain.items()}
+    entries = (entry for kind in _KIND_OF_ROLE.values() for entry in plugins.all(kind)) if "use" in named else ()
+    for entry in entries:
+        cls = entry.spec.component
+        if named["use"] == f"{cls.__module__}:{cls.__qualname__}":
+            named["use"] = f"{entry.plugin}/{entry.spec.name}"
+    return named
 
 
 def _refuse_plain(value: Any, where: str) -> None:
@@ -151,9 +190,8 @@ def _note(used: dict[str, str], entry: Registered | None) -> None:
         used[entry.plugin] = entry.version
 
 
-def _anchored(cls: type, values: Mapping[str, Any], base: Path) -> dict[str, Any]:
+def _anchored(hints: Mapping[str, Any], values: Mapping[str, Any], base: Path) -> dict[str, Any]:
     """The same values, with the relative paths of parameters annotated ``Path`` joined to the base."""
-    hints = typing.get_type_hints(cls)
     return {name: _joined(base, value) if _holds_path(hints.get(name)) else value for name, value in values.items()}
 
 

@@ -6,6 +6,7 @@ import collections.abc
 import contextlib
 import enum
 import functools
+import importlib
 import re
 import types
 import typing
@@ -17,7 +18,7 @@ import attrs
 
 from qengine_core.errors import ConfigError, did_you_mean
 
-__all__ = ["component", "describe", "param", "structure", "unstructure"]
+__all__ = ["component", "describe", "is_role", "param", "structure", "unstructure"]
 
 T = TypeVar("T")
 
@@ -87,8 +88,9 @@ def _holds(sign: str, value: Any, bound: float) -> bool:
 def structure(cls: type[T], values: Mapping[str, Any], where: str) -> T:
     """Build ``cls`` from plain values, strictly: no coercion, no unknown key, no missing key.
 
-    ``where`` opens the sentence of every error, as in ``[commission] per-share``. Raises ConfigError,
-    whose ``key`` names the parameter.
+    A parameter annotated with a role (``OrderType``) holds a component of that kind: an object, or a table
+    whose ``use`` names its class as ``module:Class``. ``where`` opens the sentence of every error, as in
+    ``[commission] per-share``. Raises ConfigError, whose ``key`` names the parameter.
     """
     import cattrs  # 40 ms that only runs with parameters need to pay
 
@@ -164,6 +166,7 @@ def _converter() -> Any:
         (_is_enum, _enum_hook),
         (lambda hint: typing.get_origin(hint) is typing.Literal, _literal_hook),
         (_is_union, _union_hook),
+        (is_role, lambda _, __: _role_hook),
     ]
     for predicate, factory in factories:
         converter.register_structure_hook_factory(predicate, factory)
@@ -272,6 +275,26 @@ def _union_hook(hint: Any, converter: Any) -> Hook:
     return hook
 
 
+def _role_hook(value: Any, hint: Any) -> Any:
+    """A component, or the table that ``unstructure`` writes for one."""
+    if attrs.has(type(value)):
+        return value
+    use = value.get("use") if isinstance(value, Mapping) else None
+    if not isinstance(use, str) or ":" not in use:
+        raise _refusal(hint, value)
+    place, _, name = use.rpartition(":")
+    try:
+        cls: type = getattr(importlib.import_module(place), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"names {use!r}, which cannot be imported: {error}.") from error
+    return structure(cls, {key: item for key, item in value.items() if key != "use"}, use)
+
+
+def is_role(hint: Any) -> bool:
+    """Whether a parameter so annotated holds a component: the hint is the Protocol of its kind."""
+    return isinstance(hint, type) and bool(getattr(hint, "_is_protocol", False))
+
+
 def _is_union(hint: Any) -> bool:
     return typing.get_origin(hint) in (typing.Union, types.UnionType)
 
@@ -365,17 +388,19 @@ def _meaning(field: attrs.Attribute[Any]) -> str:
     return field.metadata.get("help") or f"{_type_name(field.type)}"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, named: bool = False) -> Any:
+    """A value as plain values; ``named`` says that components in it need their class beside them."""
     if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
+        return [_plain(item, named) for item in value]
     if isinstance(value, (set, frozenset)):
         return sorted(_plain(item) for item in value)
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item, named) for key, item in value.items()}
     if isinstance(value, enum.Enum):
         return _plain(value.value)
     if attrs.has(type(value)):
-        return unstructure(value)
+        use = {"use": f"{type(value).__module__}:{type(value).__qualname__}"} if named else {}
+        return use | unstructure(value)
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return str(value)
@@ -383,4 +408,17 @@ def _plain(value: Any) -> Any:
 
 def unstructure(component: Any) -> dict[str, Any]:
     """A component's parameters as plain values that ``structure`` takes back (paths become text)."""
-    return {f.alias or f.name: _plain(getattr(component, f.name)) for f in _fields(type(component)) if f.init}
+    values = {field.name: getattr(component, field.name) for field in _fields(type(component)) if field.init}
+    hints = typing.get_type_hints(type(component)) if any(map(_has_nested, values.values())) else {}
+    plain = {name: _plain(value, _holds_role(hints.get(name))) for name, value in values.items()}
+    return {f.alias or f.name: plain[f.name] for f in _fields(type(component)) if f.init}
+
+
+def _has_nested(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_nested, value.values()))
+    return any(map(_has_nested, value)) if isinstance(value, (tuple, list)) else attrs.has(type(value))
+
+
+def _holds_role(hint: Any) -> bool:
+    return is_role(hint) or any(map(_holds_role, typing.get_args(hint)))

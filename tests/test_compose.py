@@ -18,6 +18,9 @@ from qengine_core.plugin import (
     CommissionSpec,
     FeedSpec,
     LedgerSpec,
+    Leg,
+    OrderType,
+    OrderTypeSpec,
     ProfileSpec,
     SlippageSpec,
     StrategySpec,
@@ -45,13 +48,42 @@ class Part:
     rate: float = param(default=0.0, help="rate", ge=0)
 
 
+@component
+class Patient:
+    """An order type with a price."""
+
+    price: float = param(help="price", gt=0)
+
+    def legs(self) -> tuple[Leg, ...]:
+        return (Leg(limit=self.price),)
+
+
+@component
+class Pair:
+    """An order type made of others."""
+
+    orders: tuple[OrderType, ...] = param(help="order types")
+    spare: OrderType | None = param(default=None, help="one more")
+
+    def legs(self) -> tuple[Leg, ...]:
+        return tuple(leg for order in self.orders for leg in order.legs())
+
+
+@component
+class Trader:
+    """A strategy that is told how to trade."""
+
+    entry: OrderType = param(help="how to enter")
+
+
 def _announcements() -> SimpleNamespace:
     def announce(marker: Any, spec: Any, **components: type) -> Any:
         return marker(lambda: [spec(name=name, summary=name, component=cls) for name, cls in components.items()])
 
     return SimpleNamespace(
         feeds=announce(implements.feeds, FeedSpec, file=FileFeed),
-        strategies=announce(implements.strategies, StrategySpec, hold=Part),
+        strategies=announce(implements.strategies, StrategySpec, hold=Part, trader=Trader),
+        order_types=announce(implements.order_types, OrderTypeSpec, patient=Patient, pair=Pair),
         ledgers=announce(implements.ledgers, LedgerSpec, standard=Part),
         brokers=announce(implements.brokers, BrokerSpec, simulated=Part),
         commissions=announce(implements.commission_models, CommissionSpec, none=Part, percent=Part),
@@ -286,3 +318,31 @@ def test_a_file_lists_the_component_classes_it_has(plugins: Plugins, tmp_path: P
     _write_strategy(tmp_path / "mine.py")
     with pytest.raises(ConfigError, match=r"no component class 'Main' \(did you mean 'Mine'"):
         compose(plugins, given(strategy="mine.py:Main"), tmp_path)
+
+
+def test_a_parameter_may_hold_components_by_name_or_table(plugins: Plugins) -> None:
+    """To any depth; what is written down names them, and composes to the same."""
+    entry = {"use": "pair", "orders": [{"use": "patient", "price": 2}, {"use": "test-parts/patient", "price": 3.0}]}
+    made = compose(plugins, given(strategy={"use": "trader", "entry": entry}), Path())
+    expected = Trader(entry=Pair(orders=(Patient(price=2.0), Patient(price=3.0))))
+    assert made.components["strategy"] == (expected,)
+    written = made.config["strategy"][0]
+    assert written["entry"]["orders"][0] == {"use": "test-parts/patient", "price": 2.0}
+    assert written["entry"]["spare"] is None
+    again = compose(plugins, given(strategy=written), Path())
+    assert again.components["strategy"] == (expected,)
+    assert compose(plugins, given(strategy=expected), Path()).config["strategy"] == [written]
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        ("patien", "There is no order_type named 'patien' .*'patient'"),
+        ({"use": "patient", "price": -1.0}, r"\[strategy\] trader entry patient: price must be > 0, not -1.0"),
+        ({"price": 1.0}, r"\[strategy\] trader entry needs use"),
+        (3.0, r"\[strategy\] trader entry must be a name or a table with use, not 3.0"),
+    ],
+)
+def test_a_component_in_a_parameter_is_checked_as_any_other(plugins: Plugins, entry: Any, sentence: str) -> None:
+    with pytest.raises(QEngineError, match=sentence):
+        compose(plugins, given(strategy={"use": "trader", "entry": entry}), Path())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 
-from qengine_core.plugin import MARKET_LEG, NAN, ConfigError, Leg, OrderType, param
+from qengine_core.plugin import MARKET_LEG, NAN, ConfigError, Leg, OrderType, component, param
 
 __all__ = ["Bracket", "OneCancelsOther", "OneTriggersOther", "OneUpdatesOther", "Twap"]
 
@@ -20,7 +20,7 @@ def _only_leg(order: OrderType, of: str) -> Leg:
     return legs[0]
 
 
-@attrs.frozen(kw_only=True)
+@component
 class Bracket:
     """An entry, and exits that act once, and as far as, it has filled: a profit to take and a loss to stop.
 
@@ -30,7 +30,7 @@ class Bracket:
     touched fills the one that the policy on the path inside a bar says: by default the stop.
     """
 
-    entry: Any = param(default=None, help="An order type of one leg for the entry; none: at market.")
+    entry: OrderType | None = param(default=None, help="An order type of one leg for the entry; none: at market.")
     take_profit: float | None = param(default=None, help="Where to take a profit; none: nowhere.", gt=0)
     stop_loss: float | None = param(default=None, help="Where to stop a loss; none: nowhere.", gt=0)
     trail: float | None = param(default=None, help="How far a stop trails the best price since the entry.", gt=0)
@@ -63,7 +63,7 @@ class Bracket:
 class OneCancelsOther:
     """Orders of which the first to fill, be it in part, cancels the others."""
 
-    orders: tuple[Any, ...] = param(help="Order types of one leg, two or more.")
+    orders: tuple[OrderType, ...] = param(help="Order types of one leg, two or more.")
 
     def __attrs_post_init__(self) -> None:
         if len(self.orders) < 2:
@@ -82,12 +82,12 @@ class OneUpdatesOther(OneCancelsOther):
         return tuple(leg._replace(group_reduces=True) for leg in OneCancelsOther.legs(self))
 
 
-@attrs.frozen(kw_only=True)
+@component
 class OneTriggersOther:
     """An order whose fills send another: as much of ``then`` may trade as ``first`` has filled."""
 
-    first: Any = param(help="An order type of one leg.")
-    then: Any = param(help="An order type of one leg, sent by the fills of the first.")
+    first: OrderType = param(help="An order type of one leg.")
+    then: OrderType = param(help="An order type of one leg, sent by the fills of the first.")
     side: Literal["opposite", "same"] = param(default="opposite", help="The side of the second order.")
 
     def legs(self) -> tuple[Leg, ...]:
@@ -96,7 +96,7 @@ class OneTriggersOther:
         return (_only_leg(self.first, "One-triggers-other"), then._replace(side=side, parent=0))
 
 
-@attrs.frozen(kw_only=True)
+@component
 class Twap:
     """The quantity in equal slices, one every so many ``seconds``; each at market, or at ``limit``.
 
