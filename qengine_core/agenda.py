@@ -71,8 +71,9 @@ class Agenda:
         pending, handlers = self.pending, self._handlers
         while pending:
             event = pending.popleft()
-            for handler in handlers.get(type(event), ()):
-                handler(event)
+            if event is not None:
+                for handler in handlers.get(type(event), ()):
+                    handler(event)
 
     def schedule(self, ts: int, phase: Phase, action: Callable[[], None], now: int) -> Scheduled:
         """Call ``action`` at ``ts``. Raises RunError if that lies in the past."""

@@ -39,10 +39,11 @@ class Block:
     """A run of rows of one stream: columnar, sorted by ``ts``, and never splitting rows of equal ``ts``.
 
     ``ts`` is int64 nanoseconds UTC, ``instrument`` int32 codes into the run's instruments, ``columns``
-    one array per name, all of one length. ``cache`` is for what participants derive from the block once.
+    one array per name, all of one length. ``times`` is ``ts`` for reading single values quickly. ``cache`` is
+    for what participants derive from the block once.
     """
 
-    __slots__ = ("cache", "columns", "instrument", "stream", "ts")
+    __slots__ = ("cache", "columns", "instrument", "stream", "times", "ts")
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Block:
     ) -> None:
         self.stream = stream
         self.ts = ts
+        self.times = ts.data
         self.instrument = instrument
         self.columns = columns
         self.cache: dict[object, Any] = {}

@@ -38,7 +38,7 @@ class SimulatedClock:
     def now(self) -> int:
         """Nanoseconds since the epoch, UTC."""
         instant = self._instant
-        return int(self.block.ts[self.position.row]) if instant is None else instant
+        return self.block.times[self.position.row] if instant is None else instant
 
     def stand_on(self, block: Block, position: Position) -> None:
         """Follow a position over the rows of a block."""

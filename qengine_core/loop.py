@@ -19,9 +19,9 @@ from qengine_core.participant import Participant
 __all__ = ["Loop"]
 
 # How far ahead others are asked to look while one participant works through a run of rows. It starts
-# small after anything happened (so that a scan's cost stays proportional to the progress made), and
-# grows while nothing does.
-_NEAR_ROWS = 64
+# small after anything happened (compiled, so many rows are scanned in the time of one call), and grows
+# while nothing does.
+_NEAR_ROWS = 1024
 _FAR_ROWS = 1 << 20
 
 # Called with the rows done, the time reached, and the rows there are in all (None if a feed cannot say).
@@ -48,6 +48,7 @@ class Loop:
         self._phases = [stream.phase for stream in streams]
         self._clock = clock
         self._agenda = agenda
+        self._pending = agenda.pending
         self._position = Position()
         self._advance = Loop._step if every_row else Loop._walk
         self._progress = progress
@@ -124,30 +125,38 @@ class Loop:
         followers = self._followers[segment.block.stream]
         row = followers[runner].on_rows(segment, first, second)
         self.wakes += 1
-        if self._agenda.pending:
+        if self._pending:
             self._look_ahead = _NEAR_ROWS
             self._agenda.drain()
         elif second > first + 1:
             self._look_ahead = min(self._look_ahead * 4, _FAR_ROWS)
             return row
-        if runner + 1 < len(followers):
-            self._deliver(segment, row - 1, runner + 1)
+        runner += 1
+        if runner < len(followers):
+            self._deliver(segment, row - 1, runner)
         return row
 
     def _step(self, segment: Segment, row: int, stop: int) -> int:
         """The naive mode: every row, everyone asked."""
-        self._deliver(segment, row, 0)
+        self._deliver(segment, row, 0, stands=False)
         return row + 1
 
-    def _deliver(self, segment: Segment, row: int, rank: int) -> None:
-        """Offer one row to the participants from ``rank`` on, draining immediate events after each."""
-        for participant in self._followers[segment.block.stream][rank:]:
+    def _deliver(self, segment: Segment, row: int, rank: int, stands: bool = True) -> None:
+        """Offer one row to the participants from ``rank`` on, draining immediate events after each.
+
+        If the clock ``stands`` on the block already, it may be on the cursor of somebody who walked up to this row.
+        """
+        block, position, clock = segment.block, self._position, self._clock
+        followers = self._followers[block.stream]
+        for participant in followers[rank:] if rank else followers:
             if participant.next_row(segment, row, row + 1) == row:
-                self._position.row = row
-                self._clock.stand_on(segment.block, self._position)
+                position.row = row
+                if clock.position is not position or not stands:
+                    clock.stand_on(block, position)
                 participant.on_rows(segment, row, row + 1)
                 self.wakes += 1
-                self._agenda.drain()
+                if self._pending:
+                    self._agenda.drain()
 
     def _rows_before_appointment(self, segment: Segment, row: int) -> int:
         """The row up to which nothing scheduled is due: ``row`` itself if something is due now."""

@@ -24,6 +24,7 @@ from qengine_broker_sim.layout import (
     HEAD,
     ORDER,
     QUEUE,
+    REASONS,
     REJECTED,
     STATES,
     SUBMITTED,
@@ -71,6 +72,7 @@ _POLICIES = (
     ("trail_mark", "trail_mark", ("extreme", "close")),
 )
 _MARKET, _LIMIT = 0, 1  # numbers of the names of types
+_CANCELLED, _REQUESTED = int(CANCELLED), REASONS.index("requested")
 _PLAIN = MARKET_LEG[3:]  # what a market or limit order leaves as it is
 
 
@@ -162,7 +164,7 @@ class MatchingBroker(Participant):
         """Create an order and send it; of a recipe with several legs, the first leg's is returned."""
         if order_type is None and time_in_force is _GTC and not tag:
             name = _MARKET if limit != limit else _LIMIT
-            return SimulatedOrder(self._table, self._send(code, side, quantity, limit, NAN, 0, name, 1))
+            return SimulatedOrder((self._table, self._send(code, side, quantity, limit, NAN, 0, name, 1)))
         legs: tuple[Leg, ...] = (MARKET_LEG,) if limit != limit else (Leg(limit=limit),)
         name = self._table.types[_MARKET if limit != limit else _LIMIT]
         if order_type is not None:
@@ -170,7 +172,7 @@ class MatchingBroker(Participant):
         number, draft = self._table.types.number(name), self._draft
         leg = legs[0]
         if len(legs) == 1 and leg[3:] == _PLAIN and leg[:2] == (1, 1.0) and time_in_force is _GTC and not tag:
-            return SimulatedOrder(self._table, self._send(code, side, quantity, leg.limit, NAN, 0, number, 1))
+            return SimulatedOrder((self._table, self._send(code, side, quantity, leg.limit, NAN, 0, number, 1)))
         try:
             draft["expires_ts"], draft["tag"] = expires_ts, self._table.tags.number(tag)
             if len(legs) == 1:
@@ -179,7 +181,7 @@ class MatchingBroker(Participant):
                 first = self._send_legs(code, side, quantity, legs, time_in_force, number)
         finally:
             draft[:] = _BLANK
-        return SimulatedOrder(self._table, first)
+        return SimulatedOrder((self._table, first))
 
     def _send(
         self,
@@ -317,15 +319,20 @@ class MatchingBroker(Participant):
     def cancel(self, order: Order, reason: str = "requested") -> None:
         """Take an order off the market; a closed one is left as it is."""
         assert isinstance(order, SimulatedOrder)
+        if not self._is_special and reason == "requested":  # the usual, without detours
+            entries.cancel(self._sim, order.place, _CANCELLED, _REQUESTED, self._clock.now)
+            self._quiet_block = None
+            self._pending.append(None)
+            return
         if not order.is_open:
             return
         if self._delay:
             now = self._clock.now
             self._agenda.schedule(
-                now + self._delay, Phase.ORDER_TRAFFIC, lambda: self._end(order.index, CANCELLED, reason), now
+                now + self._delay, Phase.ORDER_TRAFFIC, lambda: self._end(order.place, CANCELLED, reason), now
             )
         else:
-            self._end(order.index, CANCELLED, reason)
+            self._end(order.place, CANCELLED, reason)
             self._pending.append(None)
 
     def amend(self, order: Order, quantity: float = NAN, limit: float = NAN, trigger: float = NAN) -> str:
@@ -333,7 +340,7 @@ class MatchingBroker(Participant):
         assert isinstance(order, SimulatedOrder)
         clock = self._clock
         view, row = self._see(clock.block), clock.position.row
-        refusal = entries.amend(self._sim, view, row, order.index, quantity, limit, trigger)
+        refusal = entries.amend(self._sim, view, row, order.place, quantity, limit, trigger)
         self._quiet_block = None
         self._pending.append(None)
         return self._table.reasons[refusal]
@@ -350,7 +357,7 @@ class MatchingBroker(Participant):
             while index >= 0:
                 found.append(index)
                 index = following[index]
-        return [SimulatedOrder(self._table, index) for index in sorted(found)]
+        return [SimulatedOrder((self._table, index)) for index in sorted(found)]
 
     def pending(self, code: int) -> float:
         """The signed quantity that open orders of an instrument may still trade, but for exits and triggers."""
@@ -424,7 +431,7 @@ class MatchingBroker(Participant):
             return
         self._head["event_count"] = 0
         for ts, index, number, state, reason in self._events[:count].tolist():
-            order = SimulatedOrder(self._table, index)
+            order = SimulatedOrder((self._table, index))
             event: object
             if number >= 0:
                 fill = self._books.fills[number]
@@ -449,7 +456,7 @@ class MatchingBroker(Participant):
         for order in self.open_orders():
             if order.is_open:  # not ended with another
                 assert isinstance(order, SimulatedOrder)
-                self._end(order.index, EXPIRED, "end-of-data")
+                self._end(order.place, EXPIRED, "end-of-data")
         self._has_ended = self._is_special = True
 
     def tables(self) -> Mapping[str, Any]:

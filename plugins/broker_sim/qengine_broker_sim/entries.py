@@ -7,7 +7,7 @@ from typing import Any
 
 from numba import njit
 from qengine_portfolio import booking, books, view
-from qengine_portfolio.native import codes_at, floats_at, stamp_of, times_at
+from qengine_portfolio.native import codes_at, direct, floats_at, stamp_of, times_at
 
 from qengine_broker_sim import execution, layout, matching, prices, resting
 from qengine_broker_sim.execution import (
@@ -227,6 +227,6 @@ def _matching(stamp: str) -> tuple[Any, ...]:
 
 
 _STAMP = stamp_of(booking, books, view, execution, layout, matching, prices, resting)
-submit, arrive = _sending(_STAMP)
-amend, cancel, pending = _changing(_STAMP)
-match, search = _matching(_STAMP)
+submit, arrive = map(direct, _sending(_STAMP))
+amend, cancel, pending = map(direct, _changing(_STAMP))
+match, search = map(direct, _matching(_STAMP))

@@ -8,7 +8,7 @@ from numba import njit
 
 from qengine_portfolio import booking, books, view
 from qengine_portfolio.booking import equity_of, mark_rows, short_value_of
-from qengine_portfolio.native import carray, codes_at, floats_at, pointer, stamp_of
+from qengine_portfolio.native import carray, codes_at, direct, floats_at, pointer, stamp_of
 from qengine_portfolio.view import VIEW
 
 __all__ = ["equity", "mark_up_to", "short_value"]
@@ -43,4 +43,4 @@ def _entries(stamp: str) -> tuple[Any, ...]:
     return equity, mark_up_to, short_value
 
 
-equity, mark_up_to, short_value = _entries(stamp_of(booking, books, view))
+equity, mark_up_to, short_value = map(direct, _entries(stamp_of(booking, books, view)))

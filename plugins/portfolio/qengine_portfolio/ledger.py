@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LedgerBook"]
 
+_NO_EFFECTS = (np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0), np.empty(0))
 _NEVER = int(np.iinfo(np.int64).max)
 
 
@@ -159,10 +160,7 @@ class _Curve:
         recent = books.fills[self._booked : books.fill_count]
         self._booked = books.fill_count
         # A fill that happened off this block is due before the segment's first row.
-        fill_rows = np.where(recent["block"] == view.number, recent["row"], -1)
-        codes = recent["code"].astype(np.int32)
-        quantities = recent["side"] * recent["quantity"]
-        cash = -recent["price"] * quantities * self._multipliers[codes] - recent["commission"]
+        fill_rows, codes, quantities, cash = self._effects(recent, view.number) if len(recent) else _NO_EFFECTS
         due = self._next_ts[0]
         if self._stream_kinds[block.stream] not in self._kinds:
             self._next_ts[0] = _NEVER  # its prices count, but only rows of an instant already sampled are sampled
@@ -193,6 +191,13 @@ class _Curve:
             self._next_ts[0] = due
         if written:
             self._chunks.append((out_ts[:written].copy(), out[:written].copy()))
+
+    def _effects(self, fills: npt.NDArray[Any], block: int) -> tuple[npt.NDArray[Any], ...]:
+        """On which row each fill happened, and what it changed: of what, how much, and cash."""
+        codes = fills["code"].astype(np.int32)
+        quantities = fills["side"] * fills["quantity"]
+        cash = -fills["price"] * quantities * self._multipliers[codes] - fills["commission"]
+        return np.where(fills["block"] == block, fills["row"], -1), codes, quantities, cash
 
     def _samples(self, block: Block, start: int, stop: int) -> int:
         """An upper bound for the number of samples in a stretch of rows."""

@@ -26,6 +26,7 @@ __all__ = [
     "address_of",
     "carray",
     "codes_at",
+    "direct",
     "floats_at",
     "function_at",
     "live",
@@ -117,6 +118,16 @@ def _not_compilable(function: Callable[..., Any], error: Exception) -> ConfigErr
         f"{function.__qualname__} cannot be compiled ({reason[-1] if reason else type(error).__name__}): a cost model "
         "is a static function of numbers that numba takes; qengine_core.testing has the laws to try it on."
     )
+
+
+def direct(function: Any) -> Callable[..., Any]:
+    """What Python calls of a function compiled for one signature, without numba's look at each argument's type.
+
+    It converts arguments to that signature, and refuses what cannot be converted. A call is half the price.
+    """
+    (compiled,) = function.overloads.values()
+    entry: Callable[..., Any] = compiled.entry_point
+    return entry
 
 
 def stamp_of(*modules: ModuleType) -> str:

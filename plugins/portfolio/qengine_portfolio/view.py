@@ -32,6 +32,9 @@ VIEW = np.dtype(
 )
 
 
+_VIEW_NAMES = VIEW.names or ()
+
+
 class MarketView:
     """A record of where a block's columns are, and the columns themselves, so that they stay there."""
 
@@ -39,12 +42,10 @@ class MarketView:
 
     def __init__(self, block: Block, kind: str, number: int) -> None:
         self._columns = {"ts": block.ts, "codes": block.instrument, **_meanings(block, kind)}
-        self._record = np.zeros(1, VIEW)
-        record = self._record[0]
-        for name, column in self._columns.items():
-            if column is not None:
-                record[name] = address(column)
-        record["rows"], record["kind"], record["number"] = len(block), KINDS[kind], number
+        places = {id(column): address(column) for column in self._columns.values() if column is not None}
+        known = {name: places.get(id(column), 0) for name, column in self._columns.items()}
+        known |= {"rows": len(block), "kind": KINDS[kind], "number": number}
+        self._record = np.array([tuple(known.get(name, 0) for name in _VIEW_NAMES)], VIEW)
         self.address = address(self._record)
         self.mark: npt.NDArray[np.float64] = self._columns["mark"]
         self.number = number

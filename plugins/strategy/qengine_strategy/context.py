@@ -80,8 +80,11 @@ class Context:
     ) -> Order:
         """Buy at market, at ``limit=`` or better, or by an order type. See ``order`` for the options."""
         code = self._codes.get(instrument)
-        if code is not None and type is None and limit is None and not options and 0 <= quantity < _INF:
-            return self._submit(code, BUY, quantity)  # the usual order, without detours
+        if code is not None and type is None and not options and 0 <= quantity < _INF:  # the usual, without detours
+            if limit is None:
+                return self._submit(code, BUY, quantity)
+            if 0 < limit < _INF:
+                return self._submit(code, BUY, quantity, limit=limit)
         return self._send(instrument, BUY, quantity, type, limit=limit, **options)
 
     def sell(
@@ -95,8 +98,11 @@ class Context:
     ) -> Order:
         """Sell at market, at ``limit=`` or better, or by an order type. See ``order`` for the options."""
         code = self._codes.get(instrument)
-        if code is not None and type is None and limit is None and not options and 0 <= quantity < _INF:
-            return self._submit(code, SELL, quantity)  # the usual order, without detours
+        if code is not None and type is None and not options and 0 <= quantity < _INF:  # the usual, without detours
+            if limit is None:
+                return self._submit(code, SELL, quantity)
+            if 0 < limit < _INF:
+                return self._submit(code, SELL, quantity, limit=limit)
         return self._send(instrument, SELL, quantity, type, limit=limit, **options)
 
     def order(self, instrument: str, quantity: float, type: OrderType | None = None, **options: Any) -> Order:
@@ -217,8 +223,6 @@ class Context:
             raise ConfigError(f"An order for {quantity!r} {instrument} is impossible: the quantity must be >= 0.")
         code = _code(self._codes, instrument)
         if limit is not None:
-            if type is None and time_in_force == "gtc" and not tag and 0 < limit < _INF:
-                return self._submit(code, side, quantity, limit=limit)
             type = self._limit_type()(price=limit)
         if time_in_force == "gtc" and expires is None:
             return self._broker.submit(code, side, quantity, type, tag=tag)

@@ -30,8 +30,8 @@ _LANES: dict[str, tuple[str, type[Event]]] = {
     SIGNAL: ("on_signal", Signal),
 }
 
-# References to a cursor that nobody kept: the lane's, the clock's, a local name and getrefcount's own argument.
-_UNSHARED = 4
+# References to a cursor that nobody kept: the lane's, a local name and getrefcount's own argument.
+_UNSHARED = 3
 
 # Boxing a column pays when more than one row in so many is read.
 _SPARSE = 8
@@ -119,8 +119,18 @@ class StrategyDriver(Participant):
 
     def on_rows(self, segment: Segment, start: int, stop: int) -> int:
         block, lane = segment.block, self._lane
-        if block is lane.block and stop == start + 1:  # the usual case while orders are about, without detours
-            return self._one(lane, start)
+        if block is lane.block and stop == start + 1:
+            # The usual case while orders are about, without detours. The clock stands on this row already.
+            cursor = lane.cursor
+            cursor.row = start
+            try:
+                lane.callback(self._context, cursor)
+            except Exception as error:
+                self._blame(error, lane.method, block)
+                raise
+            if getrefcount(cursor) != _UNSHARED:
+                lane.renew(start)
+            return stop
         kind = self._kinds[block.stream]
         if self._sessions:
             stop = self._watch_sessions(block, start, stop)
@@ -141,20 +151,6 @@ class StrategyDriver(Participant):
         """Note on an error which callback raised it, and over which instrument."""
         about = "" if block is None else f" of {self._names[block.instrument[self._clock.position.row]]}"
         error.add_note(f"Strategy {self._name}, {method}{about}")
-
-    def _one(self, lane: _Lane, row: int) -> int:
-        """One row of a block of which all are wanted."""
-        cursor = lane.cursor
-        cursor.row = row
-        self._clock.stand_on(lane.block, cursor)
-        try:
-            lane.callback(self._context, cursor)
-        except Exception as error:
-            self._blame(error, lane.method, lane.block)
-            raise
-        if getrefcount(cursor) != _UNSHARED:
-            self._clock.stand_on(lane.block, lane.renew(row))
-        return row + 1
 
     def _events(self, block: Block, kind: str, interest: Interest, start: int, stop: int) -> int:
         """Rows one by one: the hottest Python of the engine, so it does nothing it could leave out."""

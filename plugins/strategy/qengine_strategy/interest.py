@@ -60,6 +60,8 @@ class Interest:
         if self.every is None or self.every == 1:
             return rows
         if rows is None:
+            if isinstance(self.every, int) and self.since is None:
+                return np.arange(self._first_nth(block, len(block)), len(block), self.every)
             rows = np.arange(len(block))
         if self.since is not None:
             rows = rows[block.ts[rows] > self.since]
@@ -75,10 +77,14 @@ class Interest:
         return wanted
 
     def _each_nth(self, block: Block, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return rows[self._first_nth(block, len(rows)) :: self.every]
+
+    def _first_nth(self, block: Block, count: int) -> int:
+        """The first of ``count`` rows that is an N-th one, counted on from the block before."""
         assert isinstance(self.every, int)
         seen = self._seen.get(block.stream, 0)
-        self._seen[block.stream] = seen + len(rows)
-        return rows[self.every - 1 - seen % self.every :: self.every]
+        self._seen[block.stream] = seen + count
+        return self.every - 1 - seen % self.every
 
     def _each_first(self, block: Block, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         if not len(rows):
