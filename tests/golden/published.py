@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
-import math
 import zipfile
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -96,14 +95,6 @@ def _adjusted(rows, symbol, prices):
     factors = table.select(until=until, factor=pl.col("price") * pl.col("split")).sort("until")
     rows = rows.sort("date", "ts").join_asof(factors, left_on="date", right_on="until", strategy="forward")
     return rows.with_columns(pl.col(name) * pl.col("factor") for name in prices)
-
-
-def affordable(money, price, commission):
-    """The most whole shares that ``money`` buys together with their commission: LEAN's sizing of a target."""
-    quantity = math.floor(money / price)
-    while quantity > 0 and quantity * price + commission(quantity) > money:
-        quantity -= 1
-    return quantity
 
 
 # Times and results ---------------------------------------------------------------------------------------

@@ -6,31 +6,25 @@ import datetime as dt
 
 import polars as pl
 import pytest
-from published import NEW_YORK, affordable, fills_of, final, golden, in_new_york, lean_bars
-from qengine_broker_sim import SimulatedBroker
+from published import NEW_YORK, fills_of, final, golden, in_new_york, lean_bars, lean_quotes
 from qengine_calendars import Exchange
-from qengine_costs import PerShare
 from qengine_feeds import FrameFeed
-from qengine_orders import Stop
-from qengine_portfolio import StandardLedger
+from qengine_orders import Stop, StopLimit
 from qengine_strategy import Strategy
+from talipp.indicators import EMA
 
 from qengine_core import Engine
 
 CENT = 0.005  # what a figure of two decimals may be off
 
 
-def fee(quantity):
-    return max(1.0, 0.005 * quantity)
-
-
-def run(frame, strategy, *more, instrument="SPY", **rules):
+def run(frame, strategy, *others, instrument="SPY"):
+    """Under the profile; what other feeds say of an instant comes before its bars."""
     return Engine(
-        feed=[FrameFeed(frame=frame, instrument=instrument, lot_size=1.0), *more],
+        profile="lean",
+        feed=[*others, FrameFeed(frame=frame, instrument=instrument, lot_size=1.0)],
         strategy=strategy,
-        ledger=StandardLedger(cash=100_000.0),
-        broker=SimulatedBroker(short_selling=True, limit_touch="penetrate", close_cutoff=15.5, **rules),
-        commission=PerShare(rate=0.005, minimum=1.0, maximum_fraction=0.005),
+        ledger={"cash": 100_000.0},
         calendar=Exchange(name="NYSE"),
     ).run()
 
@@ -42,12 +36,15 @@ def holds(result, expected, fees):
 
 
 class AllIn(Strategy):
-    """Put all of the account into the instrument at the first bar."""
+    """Put all of the account into the instrument after the first bar."""
+
+    def on_start(self, ctx):
+        self.is_done = False
 
     def on_bar(self, ctx, bar):
-        if not ctx.portfolio.positions and not ctx.open_orders():
-            money = 0.9975 * ctx.portfolio.equity  # a quarter of a percent stays in cash
-            ctx.buy(bar.instrument, affordable(money, bar.close, fee))
+        if not self.is_done:
+            self.is_done = True
+            ctx.order_target_percent(bar.instrument, 1.0)
 
 
 def test_an_order_after_the_close_of_a_day_fills_at_the_next_open():
@@ -138,14 +135,7 @@ def test_a_stop_that_the_market_is_beyond_fills_at_the_next_open():
 class UntilDelisted(AllIn):
     """Sell out when the delisting is announced, on the morning of the last day."""
 
-    has_left = False
-
-    def on_bar(self, ctx, bar):
-        if not self.has_left:
-            super().on_bar(ctx, bar)
-
     def on_signal(self, ctx, signal):
-        self.has_left = True
         ctx.close(signal.instrument)
 
 
@@ -157,3 +147,45 @@ def test_a_position_is_sold_at_the_open_of_the_day_on_which_its_delisting_is_ann
     holds(result, expected, expected["fees"])
     published = [(f"{fill['date']} 16:00:00", fill["qty"], fill["price"]) for fill in expected["fills"]]
     assert fills_of(result) == [(*fill, pytest.approx(price)) for *fill, price in published]
+
+
+def test_a_market_order_fills_at_once_at_the_ask():
+    expected = golden("lean-market-order-minute")
+    days = [f"201310{day:02}" for day in range(7, 12)]
+    quotes = FrameFeed(frame=lean_quotes("spy", *days), instrument="SPY", kind="quote", lot_size=1.0)
+    result = run(lean_bars("minute", "spy", *days), AllIn(), quotes)
+    holds(result, expected, expected["fees"])
+    [fill] = expected["fills"]
+    assert fills_of(result) == [(f"{fill['time']}:00", fill["qty"], pytest.approx(fill["price_adjusted"], abs=1e-9))]
+
+
+class TrendWithStopLimits(Strategy):
+    """When the trend turns up, buy beyond a stop far above; when it turns down after that, sell below one."""
+
+    def on_start(self, ctx):
+        self.fast, self.slow = EMA(30), EMA(60)
+        self.entry = self.exit = None
+
+    def on_bar(self, ctx, bar):
+        self.fast.add(bar.close)
+        self.slow.add(bar.close)
+        if self.slow[-1] is None:
+            return
+        border = self.slow[-1] * 1.001
+        if self.entry is None and self.fast[-1] > border:
+            self.entry = ctx.buy("SPY", 100, StopLimit(price=bar.high * 1.10, limit=bar.high * 1.11))
+        elif self.exit is None and ctx.portfolio.positions and self.fast[-1] < border:
+            self.exit = ctx.sell("SPY", 100, StopLimit(price=bar.low * 0.99, limit=bar.low * 0.98))
+
+
+def test_stop_limits_are_judged_by_the_close_and_fill_at_the_worst_price():
+    expected = golden("lean-stop-limit-daily")
+    result = run(lean_bars("daily", "spy", start="2013-01-01", end="2017-01-01"), TrendWithStopLimits())
+    holds(result, expected, expected["fees"])
+    for order, row in zip(result.orders.iter_rows(named=True), expected["orders_detail"], strict=True):
+        assert (order["side"], order["quantity"]) == (row["side"], row["qty"])
+        assert order["submitted_ts"].timestamp() * 1e9 == in_new_york(f"{row['placed']}T16:00")
+        assert order["closed_ts"].timestamp() * 1e9 == in_new_york(f"{row['filled']}T16:00")
+        assert order["trigger_price"] == pytest.approx(row["stop"], abs=1e-9)
+        assert order["limit_price"] == pytest.approx(row["limit"], abs=1e-9)
+        assert order["average_price"] == pytest.approx(row["price"], abs=1e-9)

@@ -14,6 +14,7 @@ from qengine_portfolio.native import address, address_of, live
 from qengine_portfolio.view import BARS, KINDS
 
 from qengine_broker_sim import entries
+from qengine_broker_sim.board import Board
 from qengine_broker_sim.execution import COMMISSION, SLIPPAGE
 from qengine_broker_sim.layout import (
     ACCEPTED,
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from qengine_broker_sim.settings import SimulatedBroker
     from qengine_core.run import Run
 
-__all__ = ["MatchingBroker"]
+__all__ = ["AtOnceBroker", "MatchingBroker"]
 
 _GTC, _GTD, _DAY = TimeInForce.GTC, TimeInForce.GTD, TimeInForce.DAY
 _OF_A_SESSION = (TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE)
@@ -62,13 +63,14 @@ _MILLISECOND = 1_000_000
 _MINUTE = 60_000_000_000
 # Policies of the settings by number, in the order of layout's constants.
 _POLICIES = (
-    ("timing", "fill_timing", ("next-open", "next-close", "same-close")),
+    ("timing", "fill_timing", ("next-open", "next-close", "same-close", "at-once")),
     (
         "path",
         "intrabar_path",
         ("worst-case", "open-high-low-close", "open-low-high-close", "nearest-extreme-first", "reject-ambiguous"),
     ),
     ("penetrates", "limit_touch", ("touch", "penetrate")),
+    ("stop_limits", "stop_limit", ("by-path", "by-close")),
     ("trail_mark", "trail_mark", ("extreme", "close")),
 )
 _MARKET, _LIMIT = 0, 1  # numbers of the names of types
@@ -112,7 +114,7 @@ class MatchingBroker(Participant):
         self._delay = round((settings.entry_latency + settings.feed_latency) * _MILLISECOND)
         self._response = round(settings.response_latency * _MILLISECOND)
         self._in_flight: dict[int, None] = {}
-        self._fills_at_once = settings.fill_timing == "same-close"
+        self._fills_at_once = settings.fill_timing in ("same-close", "at-once")
         self._is_special = False  # any of these
         # The rows known to fill nothing, and the row up to which matching is done.
         self._quiet_block: Block | None = None
@@ -482,6 +484,30 @@ class MatchingBroker(Participant):
     def _by_reason(self, records: Any, state: SupportsInt) -> dict[str, int]:
         numbers = Counter(records["reason"][records["state"] == int(state)].tolist())
         return dict(sorted((self._table.reasons[number], count) for number, count in numbers.items()))
+
+
+class AtOnceBroker(MatchingBroker):
+    """One that also knows the last price of every instrument, and whether its market is open."""
+
+    def __init__(self, settings: SimulatedBroker, run: Run) -> None:
+        super().__init__(settings, run)
+        self._board = Board(len(run.instruments))
+        self._head["board"], self._head["board_tokens"] = self._board.address, address(self._board.tokens)
+
+    def end_segment(self, segment: Segment) -> None:
+        entries.note(self._sim, self._see(segment.block), segment.stop)
+
+    def _send_with_care(self, view: int, now: int, *order: Any) -> int:
+        self._ask_the_calendar(order[0], now)
+        return super()._send_with_care(view, now, *order)
+
+    def _arrive(self, indices: Sequence[int]) -> None:
+        self._ask_the_calendar(self._table.fields["code"][indices[0]], self._clock.now)
+        super()._arrive(indices)
+
+    def _ask_the_calendar(self, code: int, now: int) -> None:
+        """Let the compiled core know whether an instrument is being traded."""
+        self._head["is_trading"] = self._run.sessions(code).for_order(now).open_ts <= now
 
 
 def _books_of(run: Run) -> tuple[Any, Any]:

@@ -9,7 +9,8 @@ from numba import njit
 from qengine_portfolio import booking, books, view
 from qengine_portfolio.native import codes_at, direct, floats_at, stamp_of, times_at
 
-from qengine_broker_sim import execution, layout, matching, prices, resting
+from qengine_broker_sim import board, execution, layout, matching, prices, resting
+from qengine_broker_sim.board import note_rows, show
 from qengine_broker_sim.execution import (
     admit,
     advance,
@@ -23,7 +24,10 @@ from qengine_broker_sim.execution import (
 )
 from qengine_broker_sim.layout import (
     ACCEPTED,
+    AT_ONCE,
+    AT_OPEN,
     NO_REASON,
+    NO_TOKEN,
     REJECTED,
     SAME_CLOSE,
     SUBMITTED,
@@ -33,7 +37,7 @@ from qengine_broker_sim.layout import (
 from qengine_broker_sim.matching import fills_at_all, match_instant
 from qengine_broker_sim.resting import forms_of, heads_of, link, next_match, orders_of, queues_of, refresh, views_of
 
-__all__ = ["amend", "arrive", "cancel", "match", "pending", "search", "submit"]
+__all__ = ["amend", "arrive", "cancel", "match", "note", "pending", "search", "submit"]
 
 _DUST = 1e-9
 
@@ -69,9 +73,9 @@ def _arrive(sim, seen_by, row, index, now):
     _snap_to_grid(sim, index)
     _mark_up_to(sim, seen_by, row)
     mark = booking.marks_of(heads_of(sim)[0].books)[order.code]
-    order.active = 1 if order.parent < 0 else 0
-    order.allowed = order.quantity if order.parent < 0 else 0.0
-    if order.trail == order.trail and order.active:
+    if order.parent < 0:
+        order.active, order.allowed = 1, order.quantity
+    if order.trail == order.trail and order.parent < 0:
         order.mark = mark
         order.trigger = trailed(order, forms_of(sim)[order.form])
     reason = admit(sim, index, mark) if order.quantity > 0 else ZERO_QUANTITY
@@ -80,8 +84,11 @@ def _arrive(sim, seen_by, row, index, now):
         return
     advance(sim, index, ACCEPTED, NO_REASON, now)
     link(sim, index)
-    if heads_of(sim)[0].timing == SAME_CLOSE:
+    timing = heads_of(sim)[0].timing
+    if timing == SAME_CLOSE:
         _fill_at_close(sim, seen_by, row, index, now)
+    elif timing == AT_ONCE:
+        _fill_at_once(sim, seen_by, row, index, now)
 
 
 @njit
@@ -101,6 +108,28 @@ def _fill_at_close(sim, seen_by, row, index, now):
         queue, token = queues_of(sim)[order.code], token_of(seen_by, row)
         taken = queue.taken if queue.taken_on == token else 0.0
         queue.taken_on, queue.taken = token, taken + execute(sim, seen_by, row, index, price, taken, YES)
+
+
+@njit
+def _fill_at_once(sim, seen_by, row, index, now):
+    """Fill an order at market that has just arrived at the last known price, if its market is open."""
+    head, order = heads_of(sim)[0], orders_of(sim)[index]
+    is_at_market = order.limit != order.limit and order.trigger != order.trigger
+    waits = forms_of(sim)[order.form].time_in_force >= AT_OPEN or order.not_before >= now
+    if not head.is_trading or not order.active or not is_at_market or waits:
+        return
+    note_rows(sim, seen_by, row + 1)
+    code, shown = order.code, views_of(head.board)[0]
+    token = show(sim, code, now)
+    if token == NO_TOKEN or not fills_at_all(sim, head.board, code):
+        return
+    price = floats_at(shown.buy_open if order.side > 0 else shown.sell_open)[code]
+    queue, rules = queues_of(sim)[code], booking.heads_of(head.books)[0]
+    taken, first = queue.taken if queue.taken_on == token else 0.0, rules.fill_count
+    queue.taken_on, queue.taken = token, taken + execute(sim, head.board, code, index, price, taken, YES)
+    for number in range(first, rules.fill_count):  # it happened on the row that the clock stands on
+        fill = booking.fills_of(head.books)[number]
+        fill.block, fill.row = views_of(seen_by)[0].number, row
 
 
 @njit
@@ -223,10 +252,16 @@ def _matching(stamp: str) -> tuple[Any, ...]:
         _ = stamp
         return next_match(sim, seen_by, start, stop)
 
-    return match, search
+    @njit("void(int64, int64, int64)", cache=True)
+    def note(sim, seen_by, stop):
+        """Put up the rows of a block before ``stop`` on the board of last rows."""
+        _ = stamp
+        note_rows(sim, seen_by, stop)
+
+    return match, note, search
 
 
-_STAMP = stamp_of(booking, books, view, execution, layout, matching, prices, resting)
+_STAMP = stamp_of(booking, books, view, board, execution, layout, matching, prices, resting)
 submit, arrive = map(direct, _sending(_STAMP))
 amend, cancel, pending = map(direct, _changing(_STAMP))
-match, search = map(direct, _matching(_STAMP))
+match, note, search = map(direct, _matching(_STAMP))

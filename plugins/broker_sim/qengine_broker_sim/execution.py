@@ -11,6 +11,7 @@ from qengine_portfolio.native import RATES, carray, floats_at, function_at, poin
 
 from qengine_broker_sim.layout import (
     ACCEPTED,
+    BY_PATH,
     CANCEL_OTHERS,
     CANCELLED,
     FILLED,
@@ -44,6 +45,7 @@ __all__ = [
     "close",
     "execute",
     "is_open",
+    "is_stop_limit",
     "release",
     "snap_prices",
     "token_of",
@@ -64,6 +66,13 @@ _DAY = 86_400_000_000_000
 @njit
 def is_open(order):
     return order.state < FILLED
+
+
+@njit
+def is_stop_limit(order, form):
+    """Whether an order has a stop and, once that is set off, a limit."""
+    has_limit = order.limit == order.limit or form.limit_offset == form.limit_offset
+    return order.trigger == order.trigger and has_limit and form.is_touch == 0
 
 
 @njit
@@ -415,7 +424,8 @@ def _activate(sim, view, row, index, quantity, is_over, now):
     if order.active:
         return
     order.active = 1
-    order.born = token_of(view, row)
+    if heads_of(sim)[0].stop_limits == BY_PATH or not is_stop_limit(order, form):
+        order.born = token_of(view, row)  # it may act on the rest of the path inside this row
     order.accepted_ts = now
     order.mark = parent.average_price
     if form.from_fill:

@@ -76,7 +76,8 @@ CANCEL_OTHERS, REDUCE_OTHERS = _numbers(2)
 
 # Policies, in the order of their names in settings.
 WORST_CASE, OPEN_HIGH_LOW_CLOSE, OPEN_LOW_HIGH_CLOSE, NEAREST_EXTREME_FIRST, REJECT_AMBIGUOUS = _numbers(5)
-NEXT_OPEN, NEXT_CLOSE, SAME_CLOSE = _numbers(3)
+NEXT_OPEN, NEXT_CLOSE, SAME_CLOSE, AT_ONCE = _numbers(4)
+BY_PATH, BY_CLOSE = _numbers(2)
 MARK_EXTREME, MARK_CLOSE = _numbers(2)
 
 # What orders have in common, interned: an order refers to its form by index.
@@ -174,7 +175,9 @@ HEAD = np.dtype(
         *((name, "i8") for name in ("slippage", "slippage_rates", "slippage_size")),
         *((name, "i8") for name in ("order_count", "event_count", "resting", "always", "open", "trial")),
         *((name, "i8") for name in ("announces", "zero_volume", "clips", "reduces", "penetrates")),
-        *((name, "i8") for name in ("path", "timing", "trail_mark", "queue_count")),
+        *((name, "i8") for name in ("path", "timing", "trail_mark", "queue_count", "stop_limits")),
+        # Of orders that fill at once: the last rows of all instruments, and whether the market is open.
+        *((name, "i8") for name in ("board", "board_tokens", "is_trading")),
         ("open_cutoff", "i8"),  # how long before a session's open or close an order for it must have arrived
         ("close_cutoff", "i8"),
         ("participation", "f8"),  # infinite: no limit

@@ -11,13 +11,14 @@ from numba import from_dtype, njit
 from qengine_portfolio import booking
 from qengine_portfolio.native import codes_at, floats_at, times_at
 
-from qengine_broker_sim.execution import close, execute, is_open, token_of, trailed
+from qengine_broker_sim.execution import close, execute, is_open, is_stop_limit, token_of, trailed
 from qengine_broker_sim.layout import (
     AMBIGUOUS_BAR,
     AT_CLOSE,
     AT_CLOSE_REMAINDER,
     AT_OPEN,
     AT_OPEN_REMAINDER,
+    BY_PATH,
     CANCELLED,
     FOK,
     FOK_REMAINDER,
@@ -79,6 +80,8 @@ def _match_row(sim, view, row, now, exits_only, taken):
     code = np.int64(codes_at(seen.codes)[row])
     queue = queues_of(sim)[code]
     token = token_of(view, row)
+    if head.stop_limits != BY_PATH:
+        taken = _match_stop_limits(sim, view, row, now, exits_only, taken)
     if queue.entangled > 0:  # as a whole, early if any of it exits
         if queue.token == token or (exits_only and not _any_exits(sim, queue)):
             return taken
@@ -211,6 +214,54 @@ def _try_alone(sim, view, row, index, taken):
         close(sim, index, CANCELLED, POST_ONLY, times_at(seen.ts)[row])
         return 0.0
     return execute(sim, view, row, index, price, taken, at_market)
+
+
+# Stop-limits whose limit is judged by the close -----------------------------------------------------------
+
+
+@njit
+def _match_stop_limits(sim, view, row, now, exits_only, taken):
+    """Try the stop-limits of an instrument by the close of a row; nothing else on the row concerns them then."""
+    orders, forms, books = orders_of(sim), forms_of(sim), heads_of(sim)[0].books
+    queue = queues_of(sim)[np.int64(codes_at(views_of(view)[0].codes)[row])]
+    token, index = token_of(view, row), queue.first
+    while index >= 0:
+        order = orders[index]
+        following, form = order.next, forms[order.form]
+        is_one = is_stop_limit(order, form) and form.time_in_force < AT_OPEN
+        if is_one and _may_act(sim, view, row, index, token, now) and (not exits_only or _exits(books, order)):
+            order.token = token
+            taken += _try_by_close(sim, view, row, index, taken)
+            _after_try(sim, view, row, index, form.time_in_force, now)
+        if following >= 0 and not orders[following].linked:  # ended with this one
+            following = queue.first
+        index = following
+    return taken
+
+
+@njit
+def _try_by_close(sim, view, row, index, taken):
+    """Set a stop-limit off if prices went beyond its stop, and fill it if the close is within its limit.
+
+    It fills at the limit, or at the row's worst price where even that is better.
+    """
+    head, order, seen = heads_of(sim)[0], orders_of(sim)[index], views_of(view)[0]
+    form, buys = forms_of(sim)[order.form], order.side > 0
+    worst = floats_at(seen.buy_high if buys else seen.sell_low)[row]
+    closing = worst if seen.kind == 0 else floats_at(seen.close)[row]
+    if seen.kind == 2 and head.timing == NEXT_CLOSE:
+        worst = closing
+    if not order.triggered:
+        if not (worst > order.trigger if buys else worst < order.trigger):
+            return 0.0
+        order.triggered = 1
+        if form.limit_offset == form.limit_offset:
+            order.limit = order.trigger + (form.limit_offset if buys else -form.limit_offset)
+        refresh(sim, index)
+    if not (closing < order.limit if buys else closing > order.limit):
+        return 0.0
+    price = min(worst, order.limit) if buys else max(worst, order.limit)
+    return execute(sim, view, row, index, price, taken, NO)
 
 
 # Orders that depend on one another ------------------------------------------------------------------------

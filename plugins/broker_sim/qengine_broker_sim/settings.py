@@ -40,9 +40,10 @@ class SimulatedBroker:
     )
     fill_on_zero_volume: bool = param(default=False, help="Whether a row without volume fills orders.")
     clip_to_range: bool = param(default=True, help="Whether slippage is kept within the bar's high and low.")
-    fill_timing: Literal["next-open", "next-close", "same-close"] = param(
+    fill_timing: Literal["next-open", "next-close", "same-close", "at-once"] = param(
         default="next-open",
-        help="When bars fill: from the next bar's open on, only at its close, or at the close an order was sent on.",
+        help="When orders fill: from the next bar's open on, only at its close, at the close an order was sent on, or, "
+        "at market, at once at the last known price while the market is open.",
     )
     intrabar_path: Literal[
         "worst-case", "open-high-low-close", "open-low-high-close", "nearest-extreme-first", "reject-ambiguous"
@@ -52,6 +53,11 @@ class SimulatedBroker:
     )
     limit_touch: Literal["touch", "penetrate"] = param(
         default="touch", help="Whether a limit fills when it is touched, or only when prices go beyond."
+    )
+    stop_limit: Literal["by-path", "by-close"] = param(
+        default="by-path",
+        help="How a stop-limit fills in a bar: by the path inside it, or where the close is within the limit, at the "
+        "worst price within it.",
     )
     trail_mark: Literal["extreme", "close"] = param(
         default="extreme", help="What moves the mark of a trailing stop: the bar's best price or its close."
@@ -82,6 +88,6 @@ class SimulatedBroker:
     )
 
     def build(self, run: Run) -> Any:
-        from qengine_broker_sim.broker import MatchingBroker
+        from qengine_broker_sim.broker import AtOnceBroker, MatchingBroker
 
-        return MatchingBroker(self, run)
+        return (AtOnceBroker if self.fill_timing == "at-once" else MatchingBroker)(self, run)

@@ -391,11 +391,28 @@ def test_waking_only_for_what_matters_changes_no_byte(world):
 
 
 @settings(phases=PHASES, max_examples=40, deadline=None)
-@given(worlds(fill_timing="same-close"))
+@given(st.one_of(worlds(fill_timing="same-close"), worlds(fill_timing="at-once")))
 def test_filling_at_the_close_an_order_was_sent_on_is_the_same_in_both_modes(world):
     lazy, naive = world.run(), world.run(wake="every-row")
     for name in TABLES:
         assert as_bytes(lazy[name]) == as_bytes(naive[name]), name
+
+
+@settings(phases=PHASES, max_examples=60, deadline=None)
+@given(worlds(fill_timing="at-once"))
+def test_what_fills_at_once_takes_the_last_price_that_was_known(world):
+    result = attrs.evolve(world, slippage=NoSlippage()).run()
+    kind, behind = rows_behind(world)
+    orders = {row["order_id"]: row for row in result.orders.with_columns(pl.col("accepted_ts").cast(int)).to_dicts()}
+    for fill in result.fills.with_columns(ns=pl.col("ts").cast(int)).iter_rows(named=True):
+        if fill["ns"] != orders[fill["order_id"]]["accepted_ts"]:
+            continue  # at a closed market, at a limit, or what was left
+        # A row of the very instant that comes after the order, as of another feed, is not known yet.
+        stamps = sorted({ts for name, ts in behind if name == fill["instrument"] and ts <= fill["ns"]})[-2:]
+        latest = [ts for ts in stamps if ts < fill["ns"]][-1:] + [ts for ts in stamps if ts == fill["ns"]]
+        known = [row for ts in latest for row in behind[fill["instrument"], ts]]
+        name = {"bar": "close", "trade": "price"}.get(kind, "ask" if fill["side"] == "buy" else "bid")
+        assert fill["price"] in {row[name] for row in known}
 
 
 @settings(phases=PHASES, max_examples=25, deadline=None)
@@ -407,7 +424,7 @@ def test_two_runs_of_one_composition_are_identical(world):
 
 
 @settings(phases=PHASES, max_examples=60, deadline=None)
-@given(worlds(), st.sampled_from([1, 2, 5]))
+@given(st.one_of(worlds(), worlds(fill_timing="at-once")), st.sampled_from([1, 2, 5]))
 def test_block_borders_change_no_byte(world, size):
     cut = attrs.evolve(world, streams=tuple((kind, rows, size) for kind, rows, _ in world.streams))
     for name in TABLES:

@@ -19,9 +19,8 @@ __all__ = ["Charge", "Itemised", "Measure"]
 Measure = Literal["order-quantity", "order-notional", "month-quantity", "month-notional"]
 
 # The places of a packed charge. Pairs of a tier's start and rate follow, the last tier first.
-_PER, _BY_NOTIONAL, _BY_MONTH, _MARGINAL, _FIXED, _MINIMUM, _MAXIMUM, _FRACTION, _SIDE, _LIQUIDITY, _TIERS, _FIRST = (
-    range(12)
-)
+_PER, _BY_NOTIONAL, _BY_MONTH, _MARGINAL, _FIXED, _MINIMUM, _MAXIMUM, _FRACTION, _SIDE, _LIQUIDITY = range(10)
+_SPARES, _TIERS, _FIRST = range(10, 13)
 _UNIT, _NOTIONAL, _CHARGES = 0.0, 1.0, 2.0
 _BOTH, _MAKER, _TAKER = 0.0, 1.0, 2.0
 
@@ -99,9 +98,13 @@ class Itemised:
             if rates[at + _LIQUIDITY] != _BOTH:
                 part = maker if rates[at + _LIQUIDITY] == _MAKER else 1.0 - maker
             if part > 0.0 and rates[at + _SIDE] * side >= 0.0:
-                charge = min(max(rates[at + _FIXED] + part * charge, rates[at + _MINIMUM]), rates[at + _MAXIMUM])
-                if rates[at + _FRACTION] < math.inf:  # a price of zero would make 0 * infinity, not a number
-                    charge = min(charge, rates[at + _FRACTION] * (unit * quantity))
+                charge = rates[at + _FIXED] + part * charge
+                is_minimum = charge < rates[at + _MINIMUM]
+                charge = max(charge, rates[at + _MINIMUM])
+                if not (is_minimum and rates[at + _SPARES] > 0.0):
+                    charge = min(charge, rates[at + _MAXIMUM])
+                    if rates[at + _FRACTION] < math.inf:  # a price of zero would make 0 * infinity, not a number
+                        charge = min(charge, rates[at + _FRACTION] * (unit * quantity))
                 total += charge
             at = end
         return total
@@ -111,7 +114,8 @@ class Itemised:
 class Charge:
     """One item of a commission schedule, bounded per order.
 
-    ``min(max(fixed + rate * base, minimum), maximum, maximum_fraction * notional)``
+    ``min(max(fixed + rate * base, minimum), maximum, maximum_fraction * notional)``, where ``spares_minimum``
+    keeps the maximums from cutting the minimum.
 
     ``base`` is the order's quantity, its notional, or the charges before this one, as ``per`` says. Where ``tiers``
     are given they take the place of ``rate``, and each slice of the order pays the rate of its tier, as with
@@ -141,6 +145,9 @@ class Charge:
     )
     maximum_fraction: float | None = param(
         default=None, help="Greatest charge as a fraction of the notional; none: no such limit.", unit="fraction", ge=0
+    )
+    spares_minimum: bool = param(
+        default=False, help="Whether an order that pays the minimum pays it even where a maximum lies below."
     )
     side: Literal["both", "buy", "sell"] = param(default="both", help="Whose orders are charged.")
     liquidity: Literal["both", "maker", "taker"] = param(
@@ -179,6 +186,7 @@ class Charge:
             math.inf if self.maximum_fraction is None else float(self.maximum_fraction),
             _SIDE_CODES[self.side],
             _LIQUIDITY_CODES[self.liquidity],
+            float(self.spares_minimum),
             float(len(self.steps)),
         )
         return head + tuple(float(value) for step in reversed(self.steps) for value in step)

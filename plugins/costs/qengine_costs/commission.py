@@ -18,7 +18,7 @@ class PerShare(Itemised):
 
     Where a maximum lies below the minimum, the maximum is what is charged: a one-share order of a cheap
     stock does not cost more than it is worth. (Interactive Brokers words its schedules so; Zipline's
-    PerShare is the same without maximums.)
+    PerShare is the same without maximums.) With ``spares_minimum`` the minimum stands, as in LEAN.
     """
 
     rate: float = param(help="Charge per share or contract.", unit="currency per unit", ge=0)
@@ -32,6 +32,9 @@ class PerShare(Itemised):
         unit="fraction",
         ge=0,
     )
+    spares_minimum: bool = param(
+        default=False, help="Whether an order that pays the minimum pays it even where a maximum lies below."
+    )
 
     @property
     def charges(self) -> tuple[Charge, ...]:
@@ -42,6 +45,7 @@ class PerShare(Itemised):
                 minimum=self.minimum,
                 maximum=self.maximum,
                 maximum_fraction=self.maximum_fraction,
+                spares_minimum=self.spares_minimum,
             ),
         )
 

@@ -93,6 +93,15 @@ def test_a_maximum_below_the_minimum_wins():
     assert charge(PerShare(rate=0.005, minimum=1, maximum=0.5), 1, 0.20) == 0.5
 
 
+def test_a_minimum_may_be_spared_by_the_maximum():
+    """LEAN: a share at 20 cents pays the minimum of 1; an order above the minimum is cut to half a percent."""
+    model = PerShare(rate=0.005, minimum=1, maximum_fraction=0.005, spares_minimum=True)
+    assert charge(model, 1, 0.20) == 1
+    assert charge(model, 1_000, 0.20) == pytest.approx(1.0)
+    assert charge(model, 300, 0.10) == pytest.approx(0.15)
+    assert charge(model, 688, 144.78) == pytest.approx(3.44)
+
+
 def test_the_maximum_fraction_counts_the_multiplier():
     assert charge(PerShare(rate=100, maximum_fraction=0.01), 2, 50, multiplier=20) == pytest.approx(20)
 

@@ -46,6 +46,8 @@ class LedgerBook(Participant):
         self._run = run
         self._clock = run.clock
         self.initial_cash = settings.cash
+        self.target_reserve = settings.target_reserve
+        self.target_commission = settings.target_commission
         self.books = Books(run.instruments, [settings.cash], settings.currency)
         self.views = Views(run)
         self.positions = [_Position(self.books, code) for code in range(len(run.instruments))]

@@ -22,6 +22,16 @@ class StandardLedger:
 
     cash: float = param(default=100_000.0, help="Cash at the start of the run.", unit="currency", ge=0)
     currency: str = param(default="USD", help="The account's currency; every instrument must be quoted in it.")
+    target_reserve: float = param(
+        default=0.0,
+        help="Share of equity that orders for a percentage of it leave uninvested.",
+        unit="fraction",
+        ge=0,
+        lt=1,
+    )
+    target_commission: bool = param(
+        default=False, help="Whether orders for a percentage of equity leave room for their commission."
+    )
     tick_interval: float = param(
         default=60.0, help="How often the equity curve is sampled when there are no bars.", unit="seconds", ge=0
     )

@@ -27,7 +27,7 @@ VIEW = np.dtype(
         *((name, "i8") for name in ("sell_high", "close", "buy_size", "sell_size", "spread", "volatility")),
         # The session of each row, and whether it is its instrument's first in it; there once somebody has asked.
         *((name, "i8") for name in ("session_open", "session_close", "is_opening")),
-        *((name, "i8") for name in ("rows", "kind", "number", "marked")),
+        *((name, "i8") for name in ("rows", "kind", "number", "marked", "noted")),
     ]
 )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from qengine_profiles.lean import Lean
 from qengine_profiles.vectorbt import Vectorbt
 from qengine_profiles.zipline import Zipline
 
-__all__ = ["Vectorbt", "Zipline"]
+__all__ = ["Lean", "Vectorbt", "Zipline"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from qengine_core.plugin import ProfileSpec, implements
+from qengine_profiles.lean import Lean
 from qengine_profiles.vectorbt import Vectorbt
 from qengine_profiles.zipline import Zipline
 
@@ -12,5 +13,6 @@ from qengine_profiles.zipline import Zipline
 @implements.profiles
 def profiles() -> Iterable[ProfileSpec]:
     """Every profile of this plugin."""
+    yield ProfileSpec(name="lean", summary="Fills as LEAN does for US equities.", component=Lean)
     yield ProfileSpec(name="vectorbt", summary="Fills as vectorbt 1.2 does.", component=Vectorbt)
     yield ProfileSpec(name="zipline", summary="Fills as zipline-reloaded 3.2 does.", component=Zipline)

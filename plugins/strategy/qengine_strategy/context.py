@@ -35,7 +35,7 @@ _INF = math.inf
 class Context:
     """Handed to every callback. Instruments are given by name; quantities are in units, positive."""
 
-    __slots__ = ("_broker", "_clock", "_codes", "_driver", "_ledger", "_limit", "_run", "_submit", "portfolio")
+    __slots__ = ("_broker", "_clock", "_codes", "_driver", "_ledger", "_limit", "_pays", "_reserve", "_run", "_submit", "portfolio")
 
     def __init__(self, run: Run, driver: StrategyDriver) -> None:
         self._run = run
@@ -44,6 +44,8 @@ class Context:
         self._submit = run.broker.submit
         self._ledger = run.ledger
         self._codes = run.codes
+        self._reserve: float = getattr(run.ledger, "target_reserve", 0.0)
+        self._pays: bool = getattr(run.ledger, "target_commission", False)
         self._driver: StrategyDriver = weakref.proxy(driver)  # which holds this
         self._limit: Callable[..., OrderType] | None = None
         self.portfolio = PortfolioView(run)
@@ -141,11 +143,12 @@ class Context:
     def order_target_percent(
         self, instrument: str, fraction: float, type: OrderType | None = None, **options: Any
     ) -> Order | None:
-        """Trade towards a signed fraction of equity: 0.1 is 10 %."""
-        return self.order_target_value(instrument, fraction * self._ledger.equity, type, **options)
+        """Trade towards a signed fraction of equity: 0.1 is 10 %. What the ledger reserves of it is left out."""
+        value = self._share(instrument, fraction, self._ledger.equity)
+        return self.order_target_value(instrument, value, type, **options)
 
     def rebalance(self, weights: Mapping[str, float]) -> list[Order]:
-        """Trade the whole portfolio to ``weights`` (fractions of equity); what is not named is closed.
+        """Trade the whole portfolio to ``weights`` (fractions as for one target); what is not named is closed.
 
         Sales are sent before purchases, so that they can pay for them.
         """
@@ -153,8 +156,25 @@ class Context:
         targets = {names[code]: 0.0 for code in self._ledger.held()} | dict(weights)
         held = {name: self.portfolio.value(name) for name in targets}
         by_change = sorted(targets, key=lambda name: (targets[name] * equity - held[name] > 0, self._code(name)))
-        sent = [self.order_target_value(name, targets[name] * equity) for name in by_change]
+        sent = [self.order_target_value(name, self._share(name, targets[name], equity)) for name in by_change]
         return [order for order in sent if order is not None]
+
+    def _share(self, instrument: str, fraction: float, equity: float) -> float:
+        """The value of a fraction of equity, less what the ledger reserves for targets."""
+        equity -= self._reserve * equity
+        if self._pays:
+            code = self._code(instrument)
+            equity -= self._commission(code, abs(fraction * equity - self.portfolio.value(instrument)))
+        return fraction * equity
+
+    def _commission(self, code: int, value: float) -> float:
+        """What an order of that value would be charged if it took liquidity, without regard to the month so far."""
+        model, instrument = self._run.commission, self._run.instruments[code]
+        price = self._ledger.mark(code)
+        quantity, lot = value / (price * instrument.multiplier), instrument.lot_size
+        if lot > 0 and math.isfinite(quantity):
+            quantity = math.trunc(quantity / lot + 1e-9) * lot
+        return model.commission(1.0, quantity, price, instrument.multiplier, 0.0, 0.0, 0.0, model.rates)
 
     def close(self, instrument: str, **options: Any) -> Order | None:
         """Cancel the instrument's open orders and trade its position to zero at market."""
