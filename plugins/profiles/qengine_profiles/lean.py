@@ -16,9 +16,8 @@ class Lean:
 
     Where the market is closed they wait for the next opening, so the run needs the calendar of its exchange. Limits
     must be traded through, stop-limits are judged by the close, and a share is charged 0.005, at least 1 and at most
-    half a percent. A target in percent leaves a quarter of a percent of the account
-    uninvested, and its commission. Limits if touched
-    follow the path inside a bar, where LEAN judges them by the quote.
+    half a percent. A target in percent leaves a quarter of a percent of the account uninvested, and its commission.
+    Limits if touched follow the path inside a bar, where LEAN judges them by the quote.
     """
 
     def settings(self) -> Mapping[str, Mapping[str, Any]]:

@@ -35,7 +35,19 @@ _INF = math.inf
 class Context:
     """Handed to every callback. Instruments are given by name; quantities are in units, positive."""
 
-    __slots__ = ("_broker", "_clock", "_codes", "_driver", "_ledger", "_limit", "_pays", "_reserve", "_run", "_submit", "portfolio")
+    __slots__ = (
+        "_broker",
+        "_clock",
+        "_codes",
+        "_driver",
+        "_ledger",
+        "_limit",
+        "_pays",
+        "_reserve",
+        "_run",
+        "_submit",
+        "portfolio",
+    )
 
     def __init__(self, run: Run, driver: StrategyDriver) -> None:
         self._run = run
@@ -164,17 +176,21 @@ class Context:
         equity -= self._reserve * equity
         if self._pays:
             code = self._code(instrument)
-            equity -= self._commission(code, abs(fraction * equity - self.portfolio.value(instrument)))
+            equity -= self._commission(code, fraction * equity - self.portfolio.value(instrument))
         return fraction * equity
 
     def _commission(self, code: int, value: float) -> float:
-        """What an order of that value would be charged if it took liquidity, without regard to the month so far."""
+        """What an order of that signed value would be charged if it took liquidity, whatever the month so far."""
         model, instrument = self._run.commission, self._run.instruments[code]
-        price = self._ledger.mark(code)
-        quantity, lot = value / (price * instrument.multiplier), instrument.lot_size
+        price, lot = self._ledger.mark(code), instrument.lot_size
+        if not price > 0:
+            return 0.0
+        quantity = abs(value) / (price * instrument.multiplier)
         if lot > 0 and math.isfinite(quantity):
             quantity = math.trunc(quantity / lot + 1e-9) * lot
-        return model.commission(1.0, quantity, price, instrument.multiplier, 0.0, 0.0, 0.0, model.rates)
+        return model.commission(
+            math.copysign(1.0, value), quantity, price, instrument.multiplier, 0.0, 0.0, 0.0, model.rates
+        )
 
     def close(self, instrument: str, **options: Any) -> Order | None:
         """Cancel the instrument's open orders and trade its position to zero at market."""

@@ -115,6 +115,25 @@ def test_order_target_percent_uses_equity_the_last_price_and_the_multiplier():
     assert held(result) == {"X": pytest.approx(10.0)}
 
 
+@pytest.mark.parametrize(
+    "send", [lambda ctx: ctx.order_target_percent("X", 0.5), lambda ctx: ctx.rebalance({"X": 0.5})]
+)
+def test_a_target_in_percent_leaves_the_reserve_and_its_commission(send):
+    def quantity(**rules):
+        ledger = {"cash": 1_000.0, **rules}
+        result = Engine(
+            feed=ListFeed(rows=bars([10, 10]), instruments=[Instrument(name="X")]),
+            strategy=Script(script={1: send}),
+            ledger=ledger,
+            commission={"use": "per-trade", "amount": 8.0},
+        ).run()
+        return held(result)["X"]
+
+    assert quantity() == pytest.approx(50.0)
+    assert quantity(target_reserve=0.1) == pytest.approx(45.0)
+    assert quantity(target_reserve=0.1, target_commission=True) == pytest.approx((900 - 8) * 0.5 / 10)
+
+
 def test_order_target_value_rounds_to_lots_towards_zero():
     instruments = [Instrument(name="X", lot_size=1.0)]
     result = run({1: lambda ctx: ctx.order_target_value("X", 99.0)}, instruments=instruments)
