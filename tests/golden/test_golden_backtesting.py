@@ -1,0 +1,89 @@
+"""What backtesting.py published of its own data. It sizes an order when it fills: so do these strategies, at the open.
+
+Each open is a print at which they decide, and their orders fill at once.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import numpy as np
+import polars as pl
+import pytest
+from published import data, final, golden
+from qengine_broker_sim import SimulatedBroker
+from qengine_feeds import FrameFeed
+from qengine_portfolio import StandardLedger
+from qengine_reporting.metrics import metrics_of
+from qengine_strategy import Strategy
+from talipp.indicators import SMA
+
+from qengine_core import Engine
+
+
+def bars_of(name, length):
+    """Bars that open at their stamp and close ``length`` later, and a print of each open."""
+    table = pl.read_csv(data(f"backtesting-py/{name}"), try_parse_dates=True)
+    table = table.rename({column: column.lower() for column in table.columns[1:]})
+    opens = pl.col(table.columns[0]).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+    table = table.with_columns(pl.col("open", "high", "low", "close", "volume").cast(pl.Float64), opens=opens)
+    bars = table.select("open", "high", "low", "close", "volume", ts=pl.col("opens") + length - dt.timedelta(seconds=1))
+    return bars, table.select(ts="opens", price="open", size=pl.lit(1.0))
+
+
+class Crossover(Strategy):
+    """Long while the fast average is above the slow one since it crossed it, short while it is below."""
+
+    last: int
+
+    def on_start(self, ctx):
+        self.averages = SMA(10), SMA(30)
+        self.gap, self.signal = np.nan, 0
+
+    def on_bar(self, ctx, bar):
+        for average in self.averages:
+            average.add(bar.close)
+        fast, slow = (average[-1] for average in self.averages)
+        gap = fast - slow if slow is not None else np.nan
+        self.signal = np.sign(gap) if gap * self.gap < 0 else 0
+        self.gap = gap
+
+    def on_trade(self, ctx, trade):
+        if trade.ts == self.last:  # what is open at the end is closed at the last bar, and that is at its open
+            ctx.order_target(trade.instrument, 0)
+        elif self.signal:
+            ctx.order_target(trade.instrument, self.signal * (ctx.portfolio.equity // trade.price))
+        self.signal = 0
+
+
+def run(name, length):
+    bars, prints = bars_of(name, length)
+    return Engine(
+        feed=[FrameFeed(frame=prints, kind="trade", instrument="X"), FrameFeed(frame=bars, instrument="X")],
+        strategy=Crossover(last=prints["ts"].dt.epoch("ns")[-1]),
+        ledger=StandardLedger(cash=10_000.0),
+        broker=SimulatedBroker(fill_timing="at-once", short_selling=True, buying_power="off"),
+    ).run()
+
+
+def holds(result, expected, trades):
+    assert final(result) == pytest.approx(expected["Equity Final [$]"], rel=1e-8)
+    assert result.equity["equity"].max() == pytest.approx(expected["Equity Peak [$]"], rel=1e-8)
+    assert 100 * metrics_of(result)["max_drawdown"] == pytest.approx(expected["Max. Drawdown [%]"], rel=1e-8)
+    assert result.trades.height == expected["# Trades"]
+    for trade, row in zip(result.trades.head(len(trades)).iter_rows(named=True), trades, strict=False):
+        side = 1 if trade["direction"] == "long" else -1
+        assert (str(trade["entry_ts"])[:19], str(trade["exit_ts"])[:19]) == (row["entry_time"], row["exit_time"])
+        ours = (side * trade["quantity"], trade["entry_price"], trade["exit_price"], trade["gross_pnl"])
+        theirs = (row["size"], row["entry_price"], row["exit_price"], row["pnl"])
+        assert ours == pytest.approx(theirs, rel=1e-8, abs=1e-6)
+
+
+def test_a_crossover_on_days():
+    expected = golden("backtesting-sma-goog")
+    holds(run("GOOG.csv", dt.timedelta(days=1)), expected["statistics"], expected["trades"])
+
+
+def test_a_crossover_on_hours():
+    expected = golden("backtesting-sma-eurusd")
+    holds(run("EURUSD.csv", dt.timedelta(hours=1)), expected["A"], expected["A_first_trades"])
