@@ -10,6 +10,7 @@ from published import NEW_YORK, fills_of, final, golden, in_new_york, lean_bars,
 from qengine_calendars import Exchange
 from qengine_feeds import FrameFeed
 from qengine_orders import Stop, StopLimit
+from qengine_reporting.metrics import metrics_of
 from qengine_strategy import Strategy
 from talipp.indicators import EMA
 
@@ -33,6 +34,14 @@ def holds(result, expected, fees):
     assert final(result) == pytest.approx(expected["end_equity"], abs=CENT)
     assert result.counts["orders"] == expected["orders"]
     assert result.fills["commission"].sum() == pytest.approx(fees)
+    figures, published = metrics_of(result), expected["lean_statistics"]
+    ours = {
+        "Total Orders": str(result.counts["orders"]),
+        "Net Profit": f"{100 * figures['total_return']:.3f}%",
+        "Drawdown": f"{100 * round(-figures['max_drawdown'], 3):.3f}%",
+        "Win Rate": f"{100 * (figures['win_rate'] or 0.0):.0f}%",
+    }
+    assert ours == {name: published[name] for name in ours}
 
 
 class AllIn(Strategy):
