@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from published import data, final, golden
 from qengine_broker_sim import SimulatedBroker
+from qengine_costs import Percent
 from qengine_feeds import FrameFeed
 from qengine_portfolio import StandardLedger
 from qengine_reporting.metrics import metrics_of
@@ -87,3 +88,48 @@ def test_a_crossover_on_days():
 def test_a_crossover_on_hours():
     expected = golden("backtesting-sma-eurusd")
     holds(run("EURUSD.csv", dt.timedelta(hours=1)), expected["A"], expected["A_first_trades"])
+
+
+class InAndOut(Strategy):
+    """Buy what the account can pay for at the third open, sell at the fourth."""
+
+    commission: Percent
+
+    def on_start(self, ctx):
+        self.opens = 0
+
+    def on_quote(self, ctx, quote):
+        self.opens += 1
+        if self.opens == 3:
+            charge = self.commission.commission(1.0, 1.0, quote.ask, 1.0, 0.0, 0.0, 0.0, self.commission.rates)
+            ctx.buy("X", ctx.portfolio.equity // (quote.ask + charge))
+        elif self.opens == 4:
+            ctx.close("X")
+
+
+@pytest.mark.parametrize(
+    ("case", "spread", "commission"),
+    [
+        ("spread_1pct_and_commission_1pct", 0.01, Percent(rate=0.01)),
+        ("commission_100_plus_1pct", 0.0, Percent(fixed=100.0, rate=0.01)),
+        ("commission_function_1pct_signed", 0.0, Percent(rate=0.01)),
+    ],
+)
+def test_a_spread_at_the_entry_and_commissions_of_both_sides(case, spread, commission):
+    """Whoever buys pays the spread: it lies between the open, which is the bid, and the ask."""
+    expected = golden("backtesting-costs")[case]
+    bars, prints = bars_of("GOOG.csv", dt.timedelta(days=1))
+    ask = pl.col("price") * (1 + spread)
+    quotes = prints.head(20).select("ts", bid="price", ask=ask, bid_size=pl.lit(1e6), ask_size=pl.lit(1e6))
+    result = Engine(
+        feed=[FrameFeed(frame=quotes, kind="quote", instrument="X"), FrameFeed(frame=bars.head(20), instrument="X")],
+        strategy=InAndOut(commission=commission),
+        ledger=StandardLedger(cash=10_000.0),
+        broker=SimulatedBroker(fill_timing="at-once"),
+        commission=commission,
+    ).run()
+    [trade], [row] = result.trades.to_dicts(), expected["trades"]
+    assert (str(trade["entry_ts"])[:19], str(trade["exit_ts"])[:19]) == (row["entry_time"], row["exit_time"])
+    ours = (trade["quantity"], trade["entry_price"], trade["exit_price"], trade["pnl"])
+    assert ours == pytest.approx((row["size"], row["entry_price"], row["exit_price"], row["pnl"]), abs=1e-6)
+    assert result.equity["equity"][2:4].to_list() == pytest.approx(expected["equity_bars_2_3"], abs=0.01)
