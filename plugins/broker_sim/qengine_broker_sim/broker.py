@@ -15,7 +15,8 @@ from qengine_portfolio.view import BARS, KINDS
 
 from qengine_broker_sim import entries
 from qengine_broker_sim.board import Board
-from qengine_broker_sim.execution import COMMISSION, SLIPPAGE
+from qengine_broker_sim.costs import COMMISSION, SLIPPAGE
+from qengine_broker_sim.lastrows import LastRows
 from qengine_broker_sim.layout import (
     ACCEPTED,
     CANCELLED,
@@ -27,9 +28,11 @@ from qengine_broker_sim.layout import (
     QUEUE,
     REASONS,
     REJECTED,
+    SHADOW,
     STATES,
     SUBMITTED,
     TIMES_IN_FORCE,
+    TRADES,
 )
 from qengine_broker_sim.orders import Interned, OrderTable, SimulatedOrder
 from qengine_core.blocks import Block, Segment, StreamInfo
@@ -70,8 +73,18 @@ _POLICIES = (
         ("worst-case", "open-high-low-close", "open-low-high-close", "nearest-extreme-first", "reject-ambiguous"),
     ),
     ("penetrates", "limit_touch", ("touch", "penetrate")),
-    ("stop_limits", "stop_limit", ("by-path", "by-close")),
+    ("stop_limits", "stop_limit", ("by-path", "by-close", "close-back", "at-trigger")),
     ("trail_mark", "trail_mark", ("extreme", "close")),
+    ("trail_start", "trail_start", ("fill", "sent", "entry-close")),
+    ("order_of_matching", "matching_order", ("exits-first", "in-turn")),
+    ("power", "buying_power", ("off", "cash", "proceeds", "equity")),
+    ("admission", "admission", ("reserve", "in-sequence", "at-fill")),
+    ("own_share", "participation", ("shared", "each-order")),
+    ("opening_only", "slippage_on", ("fill", "opening")),
+    ("fee_by_part", "commission_unit", ("order", "part")),
+    ("by_trade", "netting", ("position", "trades")),
+    ("exits_wait", "exits_act", ("as-filled", "when-complete")),
+    ("ends_together", "groups_end", ("by-fill", "together")),
 )
 _MARKET, _LIMIT = 0, 1  # numbers of the names of types
 _CANCELLED, _REQUESTED = int(CANCELLED), REASONS.index("requested")
@@ -93,7 +106,8 @@ class MatchingBroker(Participant):
         self._head = np.zeros(1, HEAD)
         self._sim = address(self._head)
         self._draft = self._head["draft"]
-        self._table = OrderTable(self._head, [instrument.name for instrument in run.instruments])
+        names = [instrument.name for instrument in run.instruments]
+        self._table = OrderTable(self._head, names, with_trades=settings.netting == "trades")
         self._forms = Interned([_form_of(_GTC, MARKET_LEG)])
         self._form_records = np.array([_form_of(_GTC, MARKET_LEG)], FORM)
         self._queues = np.zeros(len(run.instruments), QUEUE)
@@ -104,6 +118,7 @@ class MatchingBroker(Participant):
         self._resting = live(self._head["resting"])
         self._always = live(self._head["always"])
         self._open = live(self._head["open"])
+        self._open_trades = live(self._head["open_trades"])  # each of which may be closed by a fill of its own
         self._single = len(run.instruments) == 1
         self._fill_count = live(self._books.head["fill_count"])
         self._seen_block: Block | None = None
@@ -114,6 +129,9 @@ class MatchingBroker(Participant):
         self._delay = round((settings.entry_latency + settings.feed_latency) * _MILLISECOND)
         self._response = round(settings.response_latency * _MILLISECOND)
         self._in_flight: dict[int, None] = {}
+        self._day_orders_are_strict = settings.day_orders == "strict"
+        self._cancels_on_arrival = settings.cancel_on_arrival
+        self._remembers_rows = self._last_rows is not None
         self._fills_at_once = settings.fill_timing in ("same-close", "at-once")
         self._is_special = False  # any of these
         # The rows known to fill nothing, and the row up to which matching is done.
@@ -128,7 +146,8 @@ class MatchingBroker(Participant):
         head["books"], head["queues"] = self._books.address, address(self._queues)
         head["forms"] = address(self._form_records)
         head["queue_count"] = len(run.instruments)
-        rules["checks"], rules["shorts"] = settings.buying_power == "cash", settings.short_selling
+        rules["shorts"] = settings.short_selling
+        head["leverage"], head["forgets"] = settings.leverage, not settings.trigger_memory
         head["reduces"] = settings.shortfall == "reduce"
         head["zero_volume"], head["clips"] = settings.fill_on_zero_volume, settings.clip_to_range
         for name, field, known in _POLICIES:
@@ -139,7 +158,14 @@ class MatchingBroker(Participant):
         self._draft[:] = _BLANK
         self._queues["first"] = self._queues["last"] = self._queues["token"] = -1
         self._queues["kind"] = _finest_kinds(run)
-        kept = []
+        shadows = np.full(len(self._books.accounts) * (len(run.instruments) + 1), -1, SHADOW)
+        trade_lists = np.full(len(self._books.positions), -1, TRADES)
+        head["shadows"], head["trade_lists"] = address(shadows), address(trade_lists)
+        kept: list[Any] = [shadows, trade_lists]
+        self._last_rows = None
+        if settings.missing_rows == "retry" and len(run.instruments) > 1:
+            self._last_rows = LastRows(len(run.instruments))
+            head["last_rows"], head["last_seen"] = self._last_rows.address, self._last_rows.seen_address
         for name, model, signature in (
             ("commission", run.commission, COMMISSION),
             ("slippage", run.slippage, SLIPPAGE),
@@ -300,7 +326,12 @@ class MatchingBroker(Participant):
     def _end_with_session(self, index: int, code: int) -> None:
         """A day order expires when its session closes; if no row has tried it by then, when the next one opens."""
         sent = self._clock.now
-        session = self._run.sessions(code).for_order(sent)
+        sessions = self._run.sessions(code)
+        if self._day_orders_are_strict:
+            if self._has_a_price(index):
+                self._expire_at(index, sessions.of_row(sent).until_ts, "end-of-session")
+            return
+        session = sessions.for_order(sent)
 
         def at_close() -> None:
             if self._has_had_a_row(code, sent):
@@ -310,6 +341,10 @@ class MatchingBroker(Participant):
 
         if self._table.fields["state"][index] in (SUBMITTED, ACCEPTED):
             self._agenda.schedule(session.close_ts, Phase.ORDER_TRAFFIC, at_close, sent)
+
+    def _has_a_price(self, index: int) -> bool:
+        fields = self._table.fields
+        return fields["limit"][index] == fields["limit"][index] or fields["trigger"][index] == fields["trigger"][index]
 
     def _has_had_a_row(self, code: int, since: int) -> bool:
         """Whether a row of the instrument has come after ``since``, as far as the block under way says."""
@@ -326,7 +361,7 @@ class MatchingBroker(Participant):
             self._quiet_block = None
             self._pending.append(None)
             return
-        if not order.is_open:
+        if not order.is_open or not (self._cancels_on_arrival or order.accepted_ts < self._clock.now):
             return
         if self._delay:
             now = self._clock.now
@@ -382,9 +417,11 @@ class MatchingBroker(Participant):
         return stream.kind in KINDS
 
     def next_row(self, segment: Segment, start: int, stop: int) -> int:
+        block = segment.block
+        if self._remembers_rows:
+            return min(stop, max(start, self._done_until if block is self._done_block else start))
         if not self._resting[0]:
             return stop
-        block = segment.block
         if block is self._done_block and start < self._done_until:
             start = self._done_until
         if block is self._quiet_block and start < self._quiet_until:
@@ -402,7 +439,7 @@ class MatchingBroker(Participant):
     def on_rows(self, segment: Segment, start: int, stop: int) -> int:
         """Match the whole instant that row ``start`` belongs to; its other rows will not be asked for again."""
         block, books = segment.block, self._books
-        if self._announces or self._fill_count[0] + self._open[0] >= books.room:
+        if self._announces or self._fill_count[0] + self._open[0] + self._open_trades[0] >= books.room:
             self._make_room()
         view = self._view if block is self._seen_block else self._see(block)
         self._done_until = entries.match(self._sim, view, start)
@@ -420,7 +457,7 @@ class MatchingBroker(Participant):
 
     def _make_room(self) -> None:
         """Room for what may happen at once: every open order may fill, and some may end."""
-        count = self._open[0] + 1
+        count = self._open[0] + self._open_trades[0] + 1
         self._books.make_room(count)
         if 4 * count > len(self._events):
             self._events = np.zeros(8 * count, EVENT)
@@ -452,7 +489,7 @@ class MatchingBroker(Participant):
     def on_start(self) -> None:
         self._announces = self._agenda.listens(OrderUpdate) or self._agenda.listens(Fill)
         self._head["announces"] = self._announces
-        self._is_special = self._announces or bool(self._delay) or self._fills_at_once
+        self._is_special = self._announces or bool(self._delay) or self._fills_at_once or not self._cancels_on_arrival
 
     def on_stop(self) -> None:
         for order in self.open_orders():

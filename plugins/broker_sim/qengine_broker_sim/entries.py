@@ -9,7 +9,7 @@ from numba import njit
 from qengine_portfolio import booking, books, view
 from qengine_portfolio.native import codes_at, direct, floats_at, stamp_of, times_at
 
-from qengine_broker_sim import board, execution, layout, matching, prices, resting
+from qengine_broker_sim import board, costs, execution, inturn, layout, matching, power, prices, resting, trades
 from qengine_broker_sim.board import note_rows, show
 from qengine_broker_sim.execution import (
     admit,
@@ -22,15 +22,18 @@ from qengine_broker_sim.execution import (
     token_of,
     trailed,
 )
+from qengine_broker_sim.inturn import match_in_turn
 from qengine_broker_sim.layout import (
     ACCEPTED,
     AT_ONCE,
     AT_OPEN,
+    EXITS_FIRST,
     NO_REASON,
     NO_TOKEN,
     REJECTED,
     SAME_CLOSE,
     SUBMITTED,
+    TRAIL_FROM_SENDING,
     YES,
     ZERO_QUANTITY,
 )
@@ -75,10 +78,10 @@ def _arrive(sim, seen_by, row, index, now):
     mark = booking.marks_of(heads_of(sim)[0].books)[order.code]
     if order.parent < 0:
         order.active, order.allowed = 1, order.quantity
-    if order.trail == order.trail and order.parent < 0:
+    if order.trail == order.trail and (order.parent < 0 or heads_of(sim)[0].trail_start == TRAIL_FROM_SENDING):
         order.mark = mark
         order.trigger = trailed(order, forms_of(sim)[order.form])
-    reason = admit(sim, index, mark) if order.quantity > 0 else ZERO_QUANTITY
+    reason = admit(sim, index, mark, now) if order.quantity > 0 else ZERO_QUANTITY
     if reason != NO_REASON:
         close(sim, index, REJECTED, reason, now)
         return
@@ -138,7 +141,7 @@ def _admit_rest(sim, index, mark):
     order = orders_of(sim)[index]
     whole = order.quantity
     order.quantity = whole - order.filled
-    reason = admit(sim, index, mark)
+    reason = admit(sim, index, mark, order.accepted_ts)
     order.quantity = whole
     return reason
 
@@ -244,7 +247,9 @@ def _matching(stamp: str) -> tuple[Any, ...]:
         """Match the instant that a row begins; return the row after it."""
         _ = stamp
         _mark_up_to(sim, seen_by, row - 1)
-        return match_instant(sim, seen_by, row)
+        if heads_of(sim)[0].order_of_matching == EXITS_FIRST:
+            return match_instant(sim, seen_by, row)
+        return match_in_turn(sim, seen_by, row)
 
     @njit("int64(int64, int64, int64, int64)", cache=True)
     def search(sim, seen_by, start, stop):
@@ -261,7 +266,9 @@ def _matching(stamp: str) -> tuple[Any, ...]:
     return match, note, search
 
 
-_STAMP = stamp_of(booking, books, view, board, execution, layout, matching, prices, resting)
+_STAMP = stamp_of(
+    booking, books, view, board, costs, execution, inturn, layout, matching, power, prices, resting, trades
+)
 submit, arrive = map(direct, _sending(_STAMP))
 amend, cancel, pending = map(direct, _changing(_STAMP))
 match, note, search = map(direct, _matching(_STAMP))

@@ -5,27 +5,36 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, types
+from numba import njit
 from qengine_portfolio import booking
-from qengine_portfolio.native import RATES, carray, floats_at, function_at, pointer, times_at
+from qengine_portfolio.native import floats_at, times_at
 
+from qengine_broker_sim.costs import COMMISSION, SLIPPAGE, cell, concession_of, fee_of
 from qengine_broker_sim.layout import (
     ACCEPTED,
-    BY_PATH,
+    BY_CLOSE,
     CANCEL_OTHERS,
     CANCELLED,
+    END_OF_DATA,
     FILLED,
     FOK,
+    IN_SEQUENCE,
     INSUFFICIENT_CASH,
     NO,
     NO_REASON,
     ONE_CANCELS_OTHER,
     PARENT_CLOSED,
     PARTIALLY_FILLED,
+    POWER_CASH,
+    POWER_OFF,
     REDUCE_ONLY,
+    RESERVES,
     SHORT_DISABLED,
+    TRAIL_FROM_ENTRY_CLOSE,
+    TRAIL_FROM_FILL,
     YES,
 )
+from qengine_broker_sim.power import backs, judge_in_sequence
 from qengine_broker_sim.prices import concede, to_tick
 from qengine_broker_sim.resting import (
     events_of,
@@ -36,6 +45,7 @@ from qengine_broker_sim.resting import (
     unlink,
     views_of,
 )
+from qengine_broker_sim.trades import add_trade, oldest_against, shrink_trade, trades_of
 
 __all__ = [
     "COMMISSION",
@@ -51,12 +61,6 @@ __all__ = [
     "token_of",
     "trailed",
 ]
-
-_F8 = types.float64
-COMMISSION = (_F8, (*[_F8] * 7, RATES))
-SLIPPAGE = (_F8, (*[_F8] * 8, RATES))
-_commission_at = function_at(*COMMISSION)
-_slippage_at = function_at(*SLIPPAGE)
 
 _DUST = 1e-9
 _SLACK = 1 + 1e-9
@@ -98,7 +102,7 @@ def advance(sim, index, state, reason, now):
 
 
 @njit
-def admit(sim, index, mark):
+def admit(sim, index, mark, now):
     """Reserve what an arriving order may cost, or count on what it will free; or the reason of its refusal.
 
     ``mark`` is the instrument's last price. An order that only exits (a child, a member of a group beyond
@@ -108,6 +112,8 @@ def admit(sim, index, mark):
     books = head.books
     rules = booking.heads_of(books)[0]
     form = forms_of(sim)[order.form]
+    if head.admission != RESERVES:
+        return judge_in_sequence(sim, index, mark, now) if head.admission == IN_SEQUENCE else NO_REASON
     if order.parent >= 0 or form.reduce_only or (order.group >= 0 and order.group != index):
         return NO_REASON
     account, code, quantity, sells = order.account, order.code, order.quantity, order.side < 0
@@ -119,7 +125,7 @@ def admit(sim, index, mark):
         order.counts_selling = 1
         position.selling += quantity
         position.sellers += 1
-    if not rules.checks:
+    if head.power == POWER_OFF:
         return NO_REASON
     limit = order.limit
     waits_at = order.trigger if order.trail != order.trail else mark
@@ -190,8 +196,12 @@ def _covered(sim, order, quantity, price, fee):
     sells = order.side < 0
     if sells and not rules.shorts:
         return closing, SHORT_DISABLED
-    if not rules.checks:
+    if head.power == POWER_OFF:
         return quantity, NO_REASON
+    if head.power != POWER_CASH:
+        if backs(sim, order, closing, opening, price, fee):
+            return quantity, NO_REASON
+        return closing, INSUFFICIENT_CASH
     unit = price * booking.unit_value(books, order.code)
     available = booking.available(books, order.account) + (closing * unit if sells else 0.0)
     if opening * unit + fee <= available * _SLACK:
@@ -205,51 +215,8 @@ def _covered(sim, order, quantity, price, fee):
 
 
 @njit
-def _cell(column, row, missing):
-    """A value of a column that may not be there."""
-    return missing if column == 0 else floats_at(column)[row]
-
-
-@njit
 def _whole_lots(quantity, lot):
     return math.floor(quantity / lot + _DUST) * lot if lot > 0 else quantity
-
-
-@njit
-def _fee(sim, order, quantity, price, is_maker):
-    """What executing ``quantity`` more at ``price`` adds to the order's commission."""
-    head = heads_of(sim)[0]
-    if head.commission == 0:
-        return 0.0
-    total = order.filled + quantity
-    average = price if total == quantity else (order.average_price * order.filled + price * quantity) / total
-    maker = (order.maker_quantity + (quantity if is_maker else 0.0)) / total
-    rates = carray(pointer(head.commission_rates), head.commission_size, np.float64)
-    multiplier = booking.instruments_of(head.books)[order.code].multiplier
-    prior = order.prior_quantity, order.prior_notional
-    values = (float(order.side), total, average, multiplier, maker, prior[0], prior[1], rates)
-    return _commission_at(head.commission, values) - order.commission
-
-
-@njit
-def _parkinson(low, high):
-    """The standard deviation of returns that a bar's range suggests (Parkinson 1980)."""
-    return math.log(high / low) / 1.6651092223153954 if low > 0.0 and high > low else 0.0
-
-
-@njit
-def _concession(sim, view, row, order, quantity, price, size, taken):
-    head, seen = heads_of(sim)[0], views_of(view)[0]
-    if head.slippage == 0:
-        return 0.0
-    spread = 0.0 if seen.kind == 0 else _cell(seen.spread, row, np.nan)
-    volatility = _cell(seen.volatility, row, np.nan)
-    if volatility != volatility and seen.kind == 2:
-        volatility = _parkinson(_cell(seen.buy_low, row, np.nan), _cell(seen.sell_high, row, np.nan))
-    rates = carray(pointer(head.slippage_rates), head.slippage_size, np.float64)
-    tick = booking.instruments_of(head.books)[order.code].tick_size
-    values = (float(order.side), quantity, price, size, taken, spread, volatility, tick, rates)
-    return _slippage_at(head.slippage, values)
 
 
 @njit
@@ -289,37 +256,48 @@ def execute(sim, view, row, index, base, taken, at_market):
     form = forms_of(sim)[order.form]
     now = times_at(seen.ts)[row]
     lot = booking.instruments_of(head.books)[order.code].lot_size
-    size = _cell(seen.buy_size if order.side > 0 else seen.sell_size, row, np.inf)
+    size = cell(seen.buy_size if order.side > 0 else seen.sell_size, row, np.inf)
     wanted = order.allowed - order.filled
     quantity = min(wanted, form.display)
-    if head.participation < np.inf and quantity > head.participation * size - taken:
-        quantity = _whole_lots(head.participation * size - taken, lot)
+    if head.participation < np.inf:
+        share = head.participation * size - (0.0 if head.own_share else taken)
+        if quantity > share:
+            quantity = _whole_lots(share, lot)
     if form.participation < np.inf and quantity > form.participation * size:
         quantity = _whole_lots(form.participation * size, lot)
     all_or_none = form.time_in_force == FOK
     if quantity <= 0 or (quantity < wanted and all_or_none):
         return 0.0
-    price = base
-    concession = _concession(sim, view, row, order, quantity, base, size, taken)
-    if concession != 0.0:
-        bounded = head.clips and seen.kind == 2
-        low = _cell(seen.buy_low, row, np.nan) if bounded else np.nan
-        high = _cell(seen.sell_high, row, np.nan) if bounded else np.nan
-        price = concede(order.side, base, concession, order.limit, low, high)
+    if head.by_trade:
+        return _settle_by_trade(sim, view, row, index, base, quantity, size, taken)
+    price = _slipped(sim, view, row, order, quantity, base, size, taken)
     if order.filled == 0.0:
         _recall_month(sim, order, now)
     is_maker = order.rested != 0 and order.limit == order.limit and not at_market
-    fee = _fee(sim, order, quantity, price, is_maker)
+    fee = fee_of(sim, order, quantity, price, is_maker)
     covered, reason = _covered(sim, order, quantity, price, fee)
     if covered < quantity:
         covered = 0.0 if all_or_none else _whole_lots(covered, lot)
     if covered > 0:
         if covered < quantity:
-            fee = _fee(sim, order, covered, price, is_maker)
+            fee = fee_of(sim, order, covered, price, is_maker)
         _fill(sim, view, row, index, covered, price, abs(price - base), fee, now, is_maker)
     if reason != NO_REASON and is_open(order):
         close(sim, index, CANCELLED, reason, now)
     return covered if covered > 0 else 0.0
+
+
+@njit
+def _slipped(sim, view, row, order, quantity, base, size, taken):
+    """The price after slippage, within the bar's range if it is clipped, and never beyond a limit."""
+    concession = concession_of(sim, view, row, order, quantity, base, size, taken)
+    if concession == 0.0:
+        return base
+    seen = views_of(view)[0]
+    bounded = heads_of(sim)[0].clips and seen.kind == 2
+    low = cell(seen.buy_low, row, np.nan) if bounded else np.nan
+    high = cell(seen.sell_high, row, np.nan) if bounded else np.nan
+    return concede(order.side, base, concession, order.limit, low, high)
 
 
 @njit
@@ -356,7 +334,7 @@ def _fill(sim, view, row, index, quantity, price, concession, fee, now, is_maker
     advance(sim, index, FILLED if is_over else PARTIALLY_FILLED, NO_REASON, now)
     if is_over and head.trial == 0:
         unlink(sim, index)
-    if order.kin >= 0:
+    if order.kin >= 0 and head.by_trade == 0:
         _tell_kin(sim, view, row, index, quantity, is_over, now)
 
 
@@ -365,6 +343,8 @@ def close(sim, index, state, reason, now):
     """End an order that has not filled to the end, and what hangs on it."""
     _end(sim, index, state, reason, now)
     if orders_of(sim)[index].kin >= 0:
+        if heads_of(sim)[0].ends_together and reason != ONE_CANCELS_OTHER and reason != END_OF_DATA:
+            _end_relatives(sim, index, now)
         while _orphan(sim, index, now):
             pass
 
@@ -376,6 +356,116 @@ def _end(sim, index, state, reason, now):
     advance(sim, index, state, reason, now)
     if head.trial == 0 and order.linked:
         unlink(sim, index)
+
+
+# Positions made of trades -------------------------------------------------------------------------------------
+
+
+@njit
+def _settle_by_trade(sim, view, row, index, base, quantity, size, taken):
+    """Close trades of the other side, oldest first and a fill each; what is left of an order opens one of its own.
+
+    An exit closes its own trade.
+    """
+    head, order = heads_of(sim)[0], orders_of(sim)[index]
+    now = times_at(views_of(view)[0].ts)[row]
+    if order.filled == 0.0:
+        _recall_month(sim, order, now)
+    own = order.parent if order.parent >= 0 and orders_of(sim)[order.parent].side != order.side else -1
+    left, gone = quantity, taken
+    while left > 0.0:
+        trade = own if own >= 0 else oldest_against(sim, order)
+        if trade < 0 or trades_of(sim)[trade].quantity <= 0.0:
+            break
+        part = min(left, trades_of(sim)[trade].quantity)
+        price = base if head.opening_only else _slipped(sim, view, row, order, part, base, size, gone)
+        fee = fee_of(sim, order, part, price, NO)
+        _fill(sim, view, row, index, part, price, abs(price - base), fee, now, NO)
+        _shrink_exits(sim, trade, index, shrink_trade(sim, trade, part), now)
+        left, gone = left - part, gone + part
+    if left > 0.0 and own < 0:
+        left -= _open_trade(sim, view, row, index, base, left, size, gone, now)
+    elif order.kin >= 0 and own < 0:  # nothing was opened that its exits could protect
+        while _orphan(sim, index, now):
+            pass
+    return quantity - left
+
+
+@njit
+def _open_trade(sim, view, row, index, base, quantity, size, taken, now):
+    """Open a trade if the account allows, and let its exits act; return the quantity opened."""
+    head, order = heads_of(sim)[0], orders_of(sim)[index]
+    if head.opening_only:  # a spread: neither a limit nor the bar's range bounds it
+        price = base + order.side * concession_of(sim, view, row, order, quantity, base, size, taken)
+    else:
+        price = _slipped(sim, view, row, order, quantity, base, size, taken)
+    fee = fee_of(sim, order, quantity, price, NO)
+    covered, reason = _covered(sim, order, quantity, price, fee)
+    if covered < quantity:
+        close(sim, index, CANCELLED, reason, now)
+        return 0.0
+    at_market = order.limit != order.limit and order.trigger != order.trigger
+    by_trigger = order.limit != order.limit and not at_market
+    add_trade(sim, index, quantity)
+    _fill(sim, view, row, index, quantity, price, abs(price - base), fee, now, NO)
+    has_exits = order.kin >= 0 and _attach_exits(sim, view, row, index, quantity, now)
+    if has_exits and (at_market or (by_trigger and _only_profits(sim, view, row, index))):
+        head.walks_again = 1
+    return quantity
+
+
+@njit
+def _shrink_exits(sim, trade, index, left, now):
+    """The exits of a trade close what is left of it."""
+    orders = orders_of(sim)
+    other = orders[trade].kin
+    while other >= 0 and other != trade:
+        exit_order = orders[other]
+        if other != index and exit_order.parent == trade and is_open(exit_order):
+            if left > 0.0:
+                exit_order.quantity = exit_order.filled + left
+                exit_order.allowed = exit_order.quantity
+            else:
+                reason = ONE_CANCELS_OTHER if orders[index].parent == trade else PARENT_CLOSED
+                _end(sim, other, CANCELLED, reason, now)
+        other = exit_order.kin
+
+
+@njit
+def _attach_exits(sim, view, row, index, opened, now):
+    """The exits of a trade that has been opened may act, stops before everything else; whether there are any."""
+    head, orders = heads_of(sim)[0], orders_of(sim)
+    other, found = orders[index].kin, False
+    while other != index:
+        exit_order = orders[other]
+        if exit_order.parent == index and is_open(exit_order):
+            exit_order.quantity = opened
+            _activate(sim, view, row, other, opened, YES, now)
+            exit_order.allowed = opened
+            head.turns += 1
+            exit_order.turn = -head.turns if exit_order.trigger == exit_order.trigger else head.turns
+            found = True
+        other = exit_order.kin
+    return found
+
+
+@njit
+def _only_profits(sim, view, row, index):
+    """Whether a row reaches an exit at a profit of a trade that began at a trigger, and none at a loss."""
+    orders, seen = orders_of(sim), views_of(view)[0]
+    low, high = floats_at(seen.buy_low)[row], floats_at(seen.sell_high)[row]
+    other, profits = orders[index].kin, False
+    while other != index:
+        exit_order = orders[other]
+        if exit_order.parent == index and is_open(exit_order):
+            level = exit_order.trigger if exit_order.trigger == exit_order.trigger else exit_order.limit
+            rises = (exit_order.side > 0) == (exit_order.trigger == exit_order.trigger)
+            if level <= high if rises else level >= low:
+                if exit_order.trigger == exit_order.trigger:
+                    return False
+                profits = True
+        other = exit_order.kin
+    return profits
 
 
 # Orders tied to one another -------------------------------------------------------------------------------
@@ -399,8 +489,8 @@ def _orphan(sim, index, now):
 
 
 @njit
-def _tell_kin(sim, view, row, index, quantity, is_over, now):
-    """An order has filled: its children may act on so much, its siblings step back."""
+def _end_relatives(sim, index, now):
+    """An order has ended otherwise than by filling: so do its parent, its children and the others of its group."""
     orders = orders_of(sim)
     order = orders[index]
     other = order.kin
@@ -408,6 +498,26 @@ def _tell_kin(sim, view, row, index, quantity, is_over, now):
         kin = orders[other]
         if is_open(kin):
             if kin.parent == index:
+                _end(sim, other, CANCELLED, PARENT_CLOSED, now)
+            elif (order.group >= 0 and kin.group == order.group) or order.parent == other:
+                _end(sim, other, CANCELLED, ONE_CANCELS_OTHER, now)
+        other = kin.kin
+
+
+@njit
+def _tell_kin(sim, view, row, index, quantity, is_over, now):
+    """An order has filled: its children may act on so much, its siblings step back."""
+    orders, waits = orders_of(sim), heads_of(sim)[0].exits_wait != 0
+    order = orders[index]
+    if waits:  # then what matters to exits is what was filled by the end
+        if not is_over and (order.parent >= 0 or order.group < 0):
+            return
+        quantity = order.filled
+    other = order.kin
+    while other != index:
+        kin = orders[other]
+        if is_open(kin):
+            if kin.parent == index and (is_over or not waits):
                 _activate(sim, view, row, other, quantity * kin.ratio, is_over, now)
             elif order.group >= 0 and kin.group == order.group:
                 _step_back(sim, other, order, quantity, now)
@@ -423,11 +533,18 @@ def _activate(sim, view, row, index, quantity, is_over, now):
     order.allowed = order.quantity if is_over and order.ratio * parent.quantity >= order.quantity else allowed
     if order.active:
         return
+    head = heads_of(sim)[0]
     order.active = 1
-    if heads_of(sim)[0].stop_limits == BY_PATH or not is_stop_limit(order, form):
-        order.born = token_of(view, row)  # it may act on the rest of the path inside this row
+    # It may act on the rest of the path inside this row, unless it has to wait, or is judged by the close.
+    waits = head.exits_wait or (head.stop_limits == BY_CLOSE and is_stop_limit(order, form))
+    order.born = -1 if waits else token_of(view, row)
     order.accepted_ts = now
-    order.mark = parent.average_price
+    if head.order_of_matching:  # it is not its turn on this row, unless all orders are tried again
+        order.token = token_of(view, row)
+    if head.trail_start == TRAIL_FROM_FILL:
+        order.mark = parent.average_price
+    elif head.trail_start == TRAIL_FROM_ENTRY_CLOSE:
+        order.mark = np.nan
     if form.from_fill:
         base = parent.average_price
         scale = parent.side * (base if form.from_fill == 2 else 1.0)

@@ -77,8 +77,12 @@ CANCEL_OTHERS, REDUCE_OTHERS = _numbers(2)
 # Policies, in the order of their names in settings.
 WORST_CASE, OPEN_HIGH_LOW_CLOSE, OPEN_LOW_HIGH_CLOSE, NEAREST_EXTREME_FIRST, REJECT_AMBIGUOUS = _numbers(5)
 NEXT_OPEN, NEXT_CLOSE, SAME_CLOSE, AT_ONCE = _numbers(4)
-BY_PATH, BY_CLOSE = _numbers(2)
+BY_PATH, BY_CLOSE, CLOSE_BACK, AT_TRIGGER = _numbers(4)
 MARK_EXTREME, MARK_CLOSE = _numbers(2)
+EXITS_FIRST, IN_TURN = _numbers(2)
+TRAIL_FROM_FILL, TRAIL_FROM_SENDING, TRAIL_FROM_ENTRY_CLOSE = _numbers(3)
+POWER_OFF, POWER_CASH, POWER_PROCEEDS, POWER_EQUITY = _numbers(4)
+RESERVES, IN_SEQUENCE, AT_FILL = _numbers(3)
 
 # What orders have in common, interned: an order refers to its form by index.
 FORM = np.dtype(
@@ -125,6 +129,7 @@ ORDER = np.dtype(
         ("code", "i8"),
         ("next", "i8"),  # in the instrument's queue, by age
         ("previous", "i8"),
+        ("turn", "i8"),  # its place among the orders of all instruments
         ("kin", "i8"),  # the next of a ring of orders that depend on one another
         ("parent", "i8"),
         ("group", "i8"),
@@ -166,6 +171,15 @@ QUEUE = np.dtype(
     ]
 )
 
+# What an order has opened of its instrument's position, where each entry is a trade of its own; lies as orders do.
+TRADE = np.dtype([("quantity", "f8"), ("next", "i8"), ("previous", "i8")])
+
+# The open trades of one position, oldest first.
+TRADES = np.dtype([("first", "i8"), ("last", "i8")])
+
+# A position as it would be if all that was sent at ``ts`` had been executed.
+SHADOW = np.dtype([("ts", "i8"), ("quantity", "f8"), ("average_price", "f8")])
+
 EVENT = np.dtype([("ts", "i8"), ("order", "i8"), ("fill", "i8"), ("state", "i8"), ("reason", "i8")])
 
 HEAD = np.dtype(
@@ -178,6 +192,12 @@ HEAD = np.dtype(
         *((name, "i8") for name in ("path", "timing", "trail_mark", "queue_count", "stop_limits")),
         # Of orders that fill at once: the last rows of all instruments, and whether the market is open.
         *((name, "i8") for name in ("board", "board_tokens", "is_trading")),
+        *((name, "i8") for name in ("order_of_matching", "forgets", "trail_start", "own_share")),
+        *((name, "i8") for name in ("exits_wait", "ends_together", "fee_by_part", "opening_only")),
+        *((name, "i8") for name in ("power", "admission", "by_trade", "trades", "trade_lists")),
+        *((name, "i8") for name in ("last_rows", "last_seen")),
+        *((name, "i8") for name in ("open_trades", "turns", "walks_again", "shadows")),
+        ("leverage", "f8"),
         ("open_cutoff", "i8"),  # how long before a session's open or close an order for it must have arrived
         ("close_cutoff", "i8"),
         ("participation", "f8"),  # infinite: no limit

@@ -38,7 +38,7 @@ from qengine_broker_sim.layout import (
 from qengine_broker_sim.prices import limit_price, trigger_price
 from qengine_broker_sim.resting import forms_of, heads_of, orders_of, queues_of, refresh, views_of
 
-__all__ = ["fills_at_all", "match_instant"]
+__all__ = ["after_try", "fills_at_all", "match_instant", "may_act", "try_alone"]
 
 _ORDER = from_dtype(ORDER)
 
@@ -92,10 +92,10 @@ def _match_row(sim, view, row, now, exits_only, taken):
     while index >= 0:
         order = orders[index]
         following = order.next
-        if _may_act(sim, view, row, index, token, now) and (not exits_only or _exits(head.books, order)):
+        if may_act(sim, view, row, index, token, now) and (not exits_only or _exits(head.books, order)):
             order.token = token
-            taken += _try_alone(sim, view, row, index, taken)
-            _after_try(sim, view, row, index, forms[order.form].time_in_force, now)
+            taken += try_alone(sim, view, row, index, taken)
+            after_try(sim, view, row, index, forms[order.form].time_in_force, now)
         index = following
     return taken
 
@@ -112,7 +112,7 @@ def _any_exits(sim, queue):
 
 
 @njit
-def _may_act(sim, view, row, index, token, now):
+def may_act(sim, view, row, index, token, now):
     order = orders_of(sim)[index]
     if not order.active or order.token == token or not is_open(order) or order.not_before >= now:
         return False
@@ -143,7 +143,7 @@ def _exits(books, order):
 
 
 @njit
-def _after_try(sim, view, row, index, time_in_force, now):
+def after_try(sim, view, row, index, time_in_force, now):
     """What is good for one row ends with it; what stays has rested."""
     order = orders_of(sim)[index]
     if not is_open(order):
@@ -183,7 +183,7 @@ def _move_mark(sim, view, row, index):
 
 
 @njit
-def _try_alone(sim, view, row, index, taken):
+def try_alone(sim, view, row, index, taken):
     """Try an order whose outcome does not depend on the path; return the quantity filled."""
     head, order, seen = heads_of(sim)[0], orders_of(sim)[index], views_of(view)[0]
     buys = order.side > 0
@@ -229,10 +229,10 @@ def _match_stop_limits(sim, view, row, now, exits_only, taken):
         order = orders[index]
         following, form = order.next, forms[order.form]
         is_one = is_stop_limit(order, form) and form.time_in_force < AT_OPEN
-        if is_one and _may_act(sim, view, row, index, token, now) and (not exits_only or _exits(books, order)):
+        if is_one and may_act(sim, view, row, index, token, now) and (not exits_only or _exits(books, order)):
             order.token = token
             taken += _try_by_close(sim, view, row, index, taken)
-            _after_try(sim, view, row, index, form.time_in_force, now)
+            after_try(sim, view, row, index, form.time_in_force, now)
         if following >= 0 and not orders[following].linked:  # ended with this one
             following = queue.first
         index = following
@@ -320,7 +320,7 @@ def _any_reached(sim, view, row, code, now):
     high = floats_at(seen.sell_high)[row]
     token, index = token_of(view, row), queues_of(sim)[code].first
     while index >= 0:
-        if _may_act(sim, view, row, index, token, now):
+        if may_act(sim, view, row, index, token, now):
             if _is_ready(sim, index, opening) or _level_in(sim, index, opening, high):
                 return True
             if _level_in(sim, index, opening, low):
@@ -420,7 +420,7 @@ def _first_ready(sim, view, row, code, token, now, ask, bid, is_opening, is_clos
     index = queues_of(sim)[code].first
     while index >= 0:
         order = orders[index]
-        if _may_act(sim, view, row, index, token, now) and _is_ready(sim, index, ask if order.side > 0 else bid):
+        if may_act(sim, view, row, index, token, now) and _is_ready(sim, index, ask if order.side > 0 else bid):
             time_in_force = forms[order.form].time_in_force
             if (is_opening or time_in_force != AT_OPEN) and (is_closing or time_in_force != AT_CLOSE):
                 return index
@@ -437,7 +437,7 @@ def _nearest(sim, view, row, code, token, now, start, stop):
     while index >= 0:
         order = orders[index]
         is_free = forms[order.form].time_in_force < AT_OPEN
-        if is_free and _may_act(sim, view, row, index, token, now) and _level_in(sim, index, start, stop):
+        if is_free and may_act(sim, view, row, index, token, now) and _level_in(sim, index, start, stop):
             level = _level_of(sim, index)[0]
             if found < 0 or abs(level - start) < abs(best - start):
                 best, found = level, index
@@ -472,8 +472,8 @@ def _finish_row(sim, view, row, code, now):
     while index >= 0:
         order = orders[index]
         following = order.next
-        if _may_act(sim, view, row, index, NO_TOKEN, now):
-            _after_try(sim, view, row, index, forms[order.form].time_in_force, now)
+        if may_act(sim, view, row, index, NO_TOKEN, now):
+            after_try(sim, view, row, index, forms[order.form].time_in_force, now)
             if following >= 0 and not orders[following].linked:  # ended with this one
                 following = queues_of(sim)[code].first
         index = following

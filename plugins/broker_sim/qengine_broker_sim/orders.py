@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from qengine_portfolio.native import address, live
 
-from qengine_broker_sim.layout import FILLED, ORDER, REASONS, STATES, TIMES_IN_FORCE
+from qengine_broker_sim.layout import FILLED, ORDER, REASONS, STATES, TIMES_IN_FORCE, TRADE
 from qengine_core.plugin import OrderState, TimeInForce
 
 __all__ = ["OrderTable", "SimulatedOrder"]
@@ -38,8 +38,9 @@ class Interned(list[Any]):
 class OrderTable:
     """Orders as records, grown by doubling; ``fields`` are views by name that follow every change."""
 
-    def __init__(self, head: Any, names: list[str]) -> None:
+    def __init__(self, head: Any, names: list[str], with_trades: bool = False) -> None:
         self._head = head
+        self._trades = np.zeros(0, TRADE) if with_trades else None
         self.names = names
         self.types = Interned(["market", "limit"])
         self.tags = Interned([""])
@@ -56,6 +57,11 @@ class OrderTable:
         grown[: self.room] = self.records
         self.records, self.room = grown, len(grown)
         self._head["orders"] = address(grown)
+        if self._trades is not None:
+            trades = np.zeros(self.room, TRADE)
+            trades[: len(self._trades)] = self._trades
+            self._trades = trades
+            self._head["trades"] = address(trades)
         self.fields.update({name: live(grown[name]) for name in ORDER.names or ()})
 
 

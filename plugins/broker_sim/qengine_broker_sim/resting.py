@@ -88,6 +88,8 @@ def link(sim, index):
     order = orders[index]
     form = forms_of(sim)[order.form]
     queue = queues_of(sim)[order.code]
+    head.turns += 1
+    order.turn = head.turns
     order.next = -1
     order.previous = queue.last
     if queue.last >= 0:

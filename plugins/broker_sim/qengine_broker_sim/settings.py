@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from qengine_core.plugin import component, param
+from qengine_core.plugin import ConfigError, component, param
 
 if TYPE_CHECKING:
     from qengine_core.run import Run
@@ -21,9 +21,22 @@ class SimulatedBroker:
     is of it: quotes, else trades, else bars.
     """
 
-    buying_power: Literal["cash", "off"] = param(
+    buying_power: Literal["cash", "proceeds", "equity", "off"] = param(
         default="cash",
-        help="'cash' refuses what the account cannot pay for (open orders reserve); 'off' checks nothing.",
+        help="'cash' refuses what the account cannot pay for in full, shorts collateralised; under 'proceeds' those of "
+        "a short are cash like any other, and opening a position must not bring cash below zero; 'equity' holds the "
+        "value of all positions to equity times leverage; 'off' checks nothing.",
+    )
+    admission: Literal["reserve", "in-sequence", "at-fill"] = param(
+        default="reserve",
+        help="What an arriving order must pass: 'reserve' counts what open orders may cost; 'in-sequence' executes the "
+        "orders of an instant one after the other, refused ones too, on a shadow of the account, each at the price it "
+        "names or the last; 'at-fill' asks nothing before the fill.",
+    )
+    leverage: float = param(
+        default=1.0,
+        help="Under 'proceeds' a long position ties up its value divided by this; under 'equity' all positions do.",
+        ge=1,
     )
     short_selling: bool = param(
         default=False, help="Whether positions may go short; shorts are then fully collateralised under 'cash'."
@@ -38,8 +51,33 @@ class SimulatedBroker:
         gt=0,
         le=1,
     )
+    participation: Literal["shared", "each-order"] = param(
+        default="shared",
+        help="Whether the orders of an instrument share what participation_limit allows on a row, or each may take it.",
+    )
     fill_on_zero_volume: bool = param(default=False, help="Whether a row without volume fills orders.")
     clip_to_range: bool = param(default=True, help="Whether slippage is kept within the bar's high and low.")
+    slippage_on: Literal["fill", "opening"] = param(
+        default="fill",
+        help="What pays slippage: every fill, or, like a spread, only what opens a trade (needs netting = 'trades'), "
+        "whatever its limit and the bar's range.",
+    )
+    commission_unit: Literal["order", "part"] = param(
+        default="order",
+        help="What a commission is worked out on: the whole of an order, or by itself each part of a fill that closes "
+        "or opens a position, so that a minimum counts for each of them.",
+    )
+    netting: Literal["position", "trades"] = param(
+        default="position",
+        help="'trades': each entry is a trade; orders of the other side close the oldest first, a fill for each, and "
+        "an exit closes its own trade alone. Needs matching_order = 'in-turn'.",
+    )
+    matching_order: Literal["exits-first", "in-turn"] = param(
+        default="exits-first",
+        help="'exits-first' fills what reduces a position before what opens one, and leads orders that depend on one "
+        "another along the path inside a bar; 'in-turn' tries every order alone against its whole row, in order of "
+        "acceptance over all instruments.",
+    )
     fill_timing: Literal["next-open", "next-close", "same-close", "at-once"] = param(
         default="next-open",
         help="When orders fill: from the next bar's open on, only at its close, at the close an order was sent on, or, "
@@ -54,10 +92,36 @@ class SimulatedBroker:
     limit_touch: Literal["touch", "penetrate"] = param(
         default="touch", help="Whether a limit fills when it is touched, or only when prices go beyond."
     )
-    stop_limit: Literal["by-path", "by-close"] = param(
+    missing_rows: Literal["wait", "retry"] = param(
+        default="wait",
+        help="Whether an order waits for its instrument's next row, or, unless it is at market, is tried against the "
+        "last one again at every instant at which another instrument has a row. Needs matching_order = 'in-turn'.",
+    )
+    stop_limit: Literal["by-path", "by-close", "close-back", "at-trigger"] = param(
         default="by-path",
-        help="How a stop-limit fills in a bar: by the path inside it, or where the close is within the limit, at the "
-        "worst price within it.",
+        help="How a stop-limit fills in a bar: 'by-path', as prices pass inside it (matched in turn: not on the row "
+        "that sets it off inside); 'by-close', where the close is within the limit, at the worst price within it. "
+        "Matched in turn, on the row that sets it off: 'close-back', at its trigger if the limit allows, else at the "
+        "limit if the bar turned and closed within it; 'at-trigger', at its trigger if the limit lies beyond it and "
+        "was reached, a gap notwithstanding.",
+    )
+    trigger_memory: bool = param(
+        default=True,
+        help="Whether what a partial fill leaves of a triggered order stays triggered (matched in turn).",
+    )
+    exits_act: Literal["as-filled", "when-complete"] = param(
+        default="as-filled",
+        help="When orders that wait for a parent act: in proportion to its fills and from then on, or in full from the "
+        "first instant after it is complete; then a sibling steps back only for one that is complete, too.",
+    )
+    groups_end: Literal["by-fill", "together"] = param(
+        default="by-fill",
+        help="'together': an order that is cancelled, refused or expires takes its parent, children and group with it.",
+    )
+    trail_start: Literal["fill", "sent", "entry-close"] = param(
+        default="fill",
+        help="Where the trail of an exit starts: its entry's fill, the last price when it was sent, or the close of "
+        "the row that filled the entry.",
     )
     trail_mark: Literal["extreme", "close"] = param(
         default="extreme", help="What moves the mark of a trailing stop: the bar's best price or its close."
@@ -74,6 +138,15 @@ class SimulatedBroker:
         unit="minutes",
         ge=0,
     )
+    day_orders: Literal["tried", "strict"] = param(
+        default="tried",
+        help="Whether a day order sent at the very close is for the next session; under 'strict' it is over when the "
+        "session that it was sent in is, tried or not, while an order without a price rests on.",
+    )
+    cancel_on_arrival: bool = param(
+        default=True,
+        help="Whether an order can be cancelled at the very time at which it arrived; else such a request is ignored.",
+    )
     entry_latency: float = param(
         default=0.0, help="How long an order, or its cancellation, takes to arrive.", unit="milliseconds", ge=0
     )
@@ -86,6 +159,20 @@ class SimulatedBroker:
     response_latency: float = param(
         default=0.0, help="How long fills and order states take to reach the strategy.", unit="milliseconds", ge=0
     )
+
+    def __attrs_post_init__(self) -> None:
+        needs = (
+            ("stop_limit", "by-close", "matching_order", "exits-first"),
+            ("stop_limit", "close-back", "matching_order", "in-turn"),
+            ("stop_limit", "at-trigger", "matching_order", "in-turn"),
+            ("netting", "trades", "matching_order", "in-turn"),
+            ("missing_rows", "retry", "matching_order", "in-turn"),
+            ("slippage_on", "opening", "netting", "trades"),
+            ("admission", "in-sequence", "buying_power", "proceeds"),
+        )
+        for name, value, other, needed in needs:
+            if getattr(self, name) == value and getattr(self, other) != needed:
+                raise ConfigError(f"{name} = {value!r} needs {other} = {needed!r}, not {getattr(self, other)!r}.")
 
     def build(self, run: Run) -> Any:
         from qengine_broker_sim.broker import AtOnceBroker, MatchingBroker

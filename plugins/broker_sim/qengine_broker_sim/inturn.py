@@ -1,0 +1,222 @@
+"""Compiled: matching without a path. Orders are tried one after the other, each by itself against the whole row.
+
+The order is that of their acceptance, over all instruments of an instant; a stop goes before the other exits of
+its entry. Simulators that keep one queue of orders work like this, and it is fast; what it gives up is that two
+orders reached in one bar may fill in an order in which prices cannot have passed them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from qengine_portfolio import booking
+from qengine_portfolio.native import codes_at, floats_at, times_at
+
+from qengine_broker_sim.execution import execute, is_open, token_of
+from qengine_broker_sim.layout import AT_OPEN, AT_TRIGGER, CLOSE_BACK, NO, NO_TOKEN, POWER_EQUITY
+from qengine_broker_sim.matching import after_try, fills_at_all, may_act, try_alone
+from qengine_broker_sim.prices import trigger_price
+from qengine_broker_sim.resting import forms_of, heads_of, orders_of, queues_of, refresh, views_of
+
+__all__ = ["match_in_turn"]
+
+
+@njit
+def match_in_turn(sim, view, start):
+    """Match every row that shares the timestamp of row ``start``; return the row after the last of them."""
+    head, seen = heads_of(sim)[0], views_of(view)[0]
+    ts = times_at(seen.ts)
+    now, end = ts[start], start + 1
+    while end < seen.rows and ts[end] == now:
+        end += 1
+    if head.power == POWER_EQUITY:  # which is worked out with the closes of this instant
+        booking.mark_rows(head.books, codes_at(seen.codes), floats_at(seen.mark), start, end)
+    if head.last_rows and seen.kind == 2:
+        _match_last_rows(sim, view, start, end, now)
+    else:
+        _match_rows(sim, view, start, end, now)
+    return end
+
+
+@njit
+def _match_rows(sim, view, start, end, now):
+    head = heads_of(sim)[0]
+    taken = np.zeros(end - start)
+    head.walks_again = 1
+    while head.walks_again:
+        head.walks_again = 0
+        _walk_once(sim, view, start, end, now, taken)
+    for row in range(start, end):
+        if _is_matched(sim, view, row):
+            _finish_row(sim, view, row, now)
+
+
+@njit
+def _match_last_rows(sim, view, start, end, now):
+    """Match the last row of every instrument, those of this instant and older ones alike."""
+    head, seen = heads_of(sim)[0], views_of(view)[0]
+    last = views_of(head.last_rows)[0]
+    codes, present = codes_at(seen.codes), times_at(head.last_seen)
+    for row in range(start, end):
+        present[codes[row]] = now
+        _remember(seen, row, last, codes[row])
+    times = times_at(last.ts)
+    for code in range(last.rows):
+        times[code] = now
+    last.number = seen.number
+    rules = booking.heads_of(head.books)[0]
+    before = rules.fill_count
+    _match_rows(sim, head.last_rows, 0, last.rows, now)
+    fills = booking.fills_of(head.books)
+    for number in range(before, rules.fill_count):
+        fills[number].row = start
+
+
+@njit
+def _remember(seen, row, last, code):
+    """Copy a row into the table of last rows."""
+    for source, target in (
+        (seen.mark, last.mark),
+        (seen.buy_open, last.buy_open),
+        (seen.sell_open, last.sell_open),
+        (seen.buy_low, last.buy_low),
+        (seen.buy_high, last.buy_high),
+        (seen.sell_low, last.sell_low),
+        (seen.sell_high, last.sell_high),
+        (seen.close, last.close),
+        (seen.buy_size, last.buy_size),
+        (seen.sell_size, last.sell_size),
+    ):
+        floats_at(target)[code] = np.inf if source == 0 else floats_at(source)[row]
+    if seen.session_open != 0:
+        times_at(last.session_open)[code] = times_at(seen.session_open)[row]
+        times_at(last.session_close)[code] = times_at(seen.session_close)[row]
+        times_at(last.is_opening)[code] = times_at(seen.is_opening)[row]
+
+
+@njit
+def _is_bound(sim, view, row, index, now):
+    """Whether an order waits for a row of its own: one at market, or for a session, where the row is an older one."""
+    head, order = heads_of(sim)[0], orders_of(sim)[index]
+    if view != head.last_rows or times_at(head.last_seen)[row] == now:
+        return False
+    at_market = order.limit != order.limit and (order.trigger != order.trigger or order.triggered)
+    return at_market or forms_of(sim)[order.form].time_in_force >= AT_OPEN
+
+
+@njit
+def _is_matched(sim, view, row):
+    """Whether there is a row, and it can fill orders of its instrument."""
+    seen = views_of(view)[0]
+    queue = queues_of(sim)[codes_at(seen.codes)[row]]
+    if queue.count == 0 or queue.kind != seen.kind or floats_at(seen.close)[row] != floats_at(seen.close)[row]:
+        return False
+    return fills_at_all(sim, view, row)
+
+
+@njit
+def _walk_once(sim, view, start, end, now, taken):
+    """Give every order that rests when the walk begins its turn."""
+    orders, codes = orders_of(sim), codes_at(views_of(view)[0].codes)
+    count = 0
+    for row in range(start, end):
+        if _is_matched(sim, view, row):
+            count += queues_of(sim)[codes[row]].count
+    indices, rows, turns = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64)
+    place = 0
+    for row in range(start, end):
+        if _is_matched(sim, view, row):
+            index = queues_of(sim)[codes[row]].first
+            while index >= 0:
+                indices[place], rows[place], turns[place] = index, row, orders[index].turn
+                orders[index].token = -1
+                index = orders[index].next
+                place += 1
+    for place in np.argsort(turns, kind="mergesort"):
+        row = rows[place]
+        taken[row - start] += _give_turn(sim, view, row, indices[place], now, taken[row - start])
+
+
+@njit
+def _give_turn(sim, view, row, index, now, taken):
+    """Try an order, after the stop that protects the same entry; return the quantity filled."""
+    orders, token, filled = orders_of(sim), token_of(view, row), 0.0
+    order = orders[index]
+    if order.parent >= 0 and order.group >= 0 and order.trigger != order.trigger:
+        other = order.kin
+        while other != index:
+            kin = orders[other]
+            if kin.group == order.group and kin.trigger == kin.trigger and may_act(sim, view, row, other, token, now):
+                filled += _try(sim, view, row, other, taken + filled)
+            other = kin.kin
+    if may_act(sim, view, row, index, token, now) and not _is_bound(sim, view, row, index, now):
+        filled += _try(sim, view, row, index, taken + filled)
+    return filled
+
+
+@njit
+def _try(sim, view, row, index, taken):
+    head, order = heads_of(sim)[0], orders_of(sim)[index]
+    order.token = token_of(view, row)
+    if order.trigger == order.trigger and not order.triggered:
+        form = forms_of(sim)[order.form]
+        if order.limit == order.limit or form.limit_offset == form.limit_offset:
+            return _try_stop_limit(sim, view, row, index, taken)
+        filled = try_alone(sim, view, row, index, taken)
+        if head.forgets and order.triggered and is_open(order):
+            order.triggered = 0
+            refresh(sim, index)
+        return filled
+    return try_alone(sim, view, row, index, taken)
+
+
+@njit
+def _try_stop_limit(sim, view, row, index, taken):
+    """Set a stop-limit off, and fill it on the same row as far as the rule allows; return the quantity filled."""
+    head, order, seen = heads_of(sim)[0], orders_of(sim)[index], views_of(view)[0]
+    form = forms_of(sim)[order.form]
+    buys = order.side > 0
+    opening = floats_at(seen.buy_open if buys else seen.sell_open)[row]
+    low = floats_at(seen.buy_low if buys else seen.sell_low)[row]
+    high = floats_at(seen.buy_high if buys else seen.sell_high)[row]
+    rises = buys != (form.is_touch != 0)
+    price = trigger_price(rises, order.trigger, opening, high if rises else low)
+    if price != price:
+        return 0.0
+    order.triggered = 1
+    if form.limit_offset == form.limit_offset:
+        order.limit = order.trigger + order.side * form.limit_offset
+    refresh(sim, index)
+    room = (order.limit - order.trigger) * order.side
+    if head.stop_limits == AT_TRIGGER:
+        reached = low <= order.limit if buys else high >= order.limit
+        return execute(sim, view, row, index, order.trigger, taken, NO) if reached and room > 0.0 else 0.0
+    if price == opening:
+        return try_alone(sim, view, row, index, taken)
+    if head.stop_limits != CLOSE_BACK:
+        return 0.0
+    if room >= 0.0:
+        return execute(sim, view, row, index, order.trigger, taken, NO)
+    closing = floats_at(seen.close)[row]
+    turned = opening > closing if buys else opening <= closing
+    if turned and (closing - order.limit) * order.side <= 0.0:
+        return execute(sim, view, row, index, order.limit, taken, NO)
+    return 0.0
+
+
+@njit
+def _finish_row(sim, view, row, now):
+    """After all turns: what is good for one row ends, and the marks of trailing orders move."""
+    orders, forms, token = orders_of(sim), forms_of(sim), token_of(view, row)
+    code = codes_at(views_of(view)[0].codes)[row]
+    index = queues_of(sim)[code].first
+    while index >= 0:
+        order = orders[index]
+        following = order.next
+        starts_trail = order.born == token and order.trail == order.trail and order.mark != order.mark
+        may_end = may_act(sim, view, row, index, NO_TOKEN, now) and not _is_bound(sim, view, row, index, now)
+        if starts_trail or may_end:
+            after_try(sim, view, row, index, forms[order.form].time_in_force, now)
+            if following >= 0 and not orders[following].linked:  # ended with this one
+                following = queues_of(sim)[code].first
+        index = following

@@ -1,0 +1,70 @@
+"""Compiled: the open trades that a position is made of, where each entry is one. They lie as their orders do."""
+
+from __future__ import annotations
+
+from numba import njit
+from qengine_portfolio import booking
+from qengine_portfolio.native import carray, pointer
+
+from qengine_broker_sim.layout import TRADE, TRADES
+from qengine_broker_sim.resting import heads_of, orders_of
+
+__all__ = ["add_trade", "oldest_against", "shrink_trade", "trades_of"]
+
+
+@njit
+def trades_of(sim):
+    return carray(pointer(heads_of(sim)[0].trades), 1, TRADE)
+
+
+@njit
+def _lists_of(sim):
+    return carray(pointer(heads_of(sim)[0].trade_lists), 1, TRADES)
+
+
+@njit
+def add_trade(sim, index, quantity):
+    """An order has opened so much (more) of its position."""
+    order, trades = orders_of(sim)[index], trades_of(sim)
+    trade = trades[index]
+    if trade.quantity > 0.0:
+        trade.quantity += quantity
+        return
+    heads_of(sim)[0].open_trades += 1
+    open_ones = _lists_of(sim)[booking.place_of(heads_of(sim)[0].books, order.account, order.code)]
+    trade.quantity, trade.next, trade.previous = quantity, -1, open_ones.last
+    if open_ones.last >= 0:
+        trades[open_ones.last].next = index
+    else:
+        open_ones.first = index
+    open_ones.last = index
+
+
+@njit
+def oldest_against(sim, order):
+    """The oldest open trade of the other side, or -1. All trades of a position are on one side."""
+    open_ones = _lists_of(sim)[booking.place_of(heads_of(sim)[0].books, order.account, order.code)]
+    first = open_ones.first
+    return first if first >= 0 and orders_of(sim)[first].side != order.side else -1
+
+
+@njit
+def shrink_trade(sim, index, quantity):
+    """So much of a trade has been closed; return what is left of it."""
+    order, trades = orders_of(sim)[index], trades_of(sim)
+    trade = trades[index]
+    trade.quantity -= quantity
+    if trade.quantity > 1e-12 * order.quantity:
+        return trade.quantity
+    trade.quantity = 0.0
+    heads_of(sim)[0].open_trades -= 1
+    open_ones = _lists_of(sim)[booking.place_of(heads_of(sim)[0].books, order.account, order.code)]
+    if trade.previous >= 0:
+        trades[trade.previous].next = trade.next
+    else:
+        open_ones.first = trade.next
+    if trade.next >= 0:
+        trades[trade.next].previous = trade.previous
+    else:
+        open_ones.last = trade.previous
+    return 0.0
