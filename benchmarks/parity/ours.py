@@ -17,6 +17,7 @@ from qengine_feeds import FrameFeed
 from qengine_orders import Bracket, Limit, Stop, StopLimit, TrailingStop
 from qengine_strategy import Strategy
 
+from benchmarks.parity.cash import in_words_of
 from benchmarks.parity.runners import RunnerFailedError
 from benchmarks.parity.scenario import Intent, Scenario
 from qengine_core import Engine
@@ -265,6 +266,7 @@ def tables(case: Case, done: Any, peer: str) -> tuple[pl.DataFrame, pl.DataFrame
     account = account.with_columns(
         pl.col("cash", "equity").fill_null(strategy="forward").fill_null(case.document["cash"])
     )
+    account = in_words_of(peer, case.document["account"].get("leverage", 1.0), fills, account)
     orders = named.select("intent", _status(peer).alias("status"), "reason")
     idle = [intent["id"] for intent in case.document["intents"] if intent["action"] != "cancel"]
     missing = pl.DataFrame({"intent": idle}, schema={"intent": pl.String}).join(orders, on="intent", how="anti")

@@ -10,6 +10,7 @@ import pytest
 
 from benchmarks.parity import results
 from benchmarks.parity.bars import closing_times, minute_times, path
+from benchmarks.parity.cash import in_words_of
 from benchmarks.parity.environments import PEERS
 from benchmarks.parity.scenario import Scenario, cancel, order
 from benchmarks.parity.scenarios import SCENARIOS
@@ -130,3 +131,23 @@ def test_the_workload_trades_only_what_its_scores_say(tmp_path: Path) -> None:
             held[instrument] = held.get(instrument, 0.0) + quantity
         count = sorted(held.values())
         assert (count.count(100.0), count.count(-100.0)) == (25, 25), bar
+
+
+FILLS = [("i1", 1, 10.0, 100.0), ("i2", 2, 10.0, 110.0), ("i2.stop", 4, -4.0, 90.0), ("i3", 5, -12.0, 120.0)]
+
+
+@pytest.mark.parametrize(
+    ("peer", "leverage", "cash"),
+    [
+        ("zipline", 1.0, [0.0] * 6),
+        ("backtesting", 1.0, [0.0, 1000.0, 2100.0, 2100.0, 1660.0, 440.0]),
+        ("backtrader", 1.0, [0.0] * 6),
+        ("backtrader", 2.0, [0.0, 500.0, 1050.0, 1050.0, 840.0, 210.0]),
+    ],
+)
+def test_cash_is_what_the_peer_calls_cash(peer: str, leverage: float, cash: list[float]) -> None:
+    """What an account of no cash has more: an exit closes its own trade, a sale the oldest; half of a long is lent."""
+    names = ["intent", "bar", "quantity", "price"]
+    fills = pl.DataFrame(FILLS, schema=names, orient="row").with_columns(instrument=pl.lit("A"))
+    account = pl.DataFrame({"bar": range(6), "cash": [0.0] * 6, "equity": [0.0] * 6})
+    assert in_words_of(peer, leverage, fills, account)["cash"].to_list() == cash

@@ -48,6 +48,7 @@ class LedgerBook(Participant):
         self.initial_cash = settings.cash
         self.target_reserve = settings.target_reserve
         self.target_commission = settings.target_commission
+        self.target_lot = settings.target_lot
         self.books = Books(run.instruments, [settings.cash], settings.currency)
         self.views = Views(run)
         self.positions = [_Position(self.books, code) for code in range(len(run.instruments))]

@@ -32,6 +32,13 @@ class StandardLedger:
     target_commission: bool = param(
         default=False, help="Whether orders for a percentage of equity leave room for their commission."
     )
+    target_lot: float = param(
+        default=0.0,
+        help="Orders for a value or a percentage of equity are rounded towards zero to whole multiples of this (0: not "
+        "beyond the instrument's lots); a target of nothing closes all of a position.",
+        unit="units",
+        ge=0,
+    )
     tick_interval: float = param(
         default=60.0, help="How often the equity curve is sampled when there are no bars.", unit="seconds", ge=0
     )

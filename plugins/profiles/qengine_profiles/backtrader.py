@@ -38,4 +38,5 @@ class Backtrader:
                 "day_orders": "strict",
                 "cancel_on_arrival": False,
             },
+            "ledger": {"target_lot": 1.0},
         }

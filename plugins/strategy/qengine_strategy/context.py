@@ -58,6 +58,7 @@ class Context:
         self._codes = run.codes
         self._reserve: float = getattr(run.ledger, "target_reserve", 0.0)
         self._pays: bool = getattr(run.ledger, "target_commission", False)
+        self._target_lot: float = getattr(run.ledger, "target_lot", 0.0)
         self._driver: StrategyDriver = weakref.proxy(driver)  # which holds this
         self._limit: Callable[..., OrderType] | None = None
         self.portfolio = PortfolioView(run)
@@ -131,11 +132,17 @@ class Context:
         self, instrument: str, quantity: float, type: OrderType | None = None, **options: Any
     ) -> Order | None:
         """Trade what is missing to a signed position, counting open orders; None if nothing is."""
+        return self._trade_towards(instrument, quantity, 0.0, type, options)
+
+    def _trade_towards(
+        self, instrument: str, quantity: float, lot: float, type: OrderType | None, options: Mapping[str, Any]
+    ) -> Order | None:
+        """Trade what is missing to a position, in whole lots of this size and the instrument's."""
         code = self._code(instrument)
         missing = quantity - self._ledger.positions[code].quantity - self._broker.pending(code)
         if not math.isfinite(missing):
             raise ConfigError(f"A target of {quantity!r} {instrument} is impossible: it must be a finite number.")
-        lot = self._run.instruments[code].lot_size
+        lot = max(lot, self._run.instruments[code].lot_size)
         if lot > 0:
             missing = math.trunc(missing / lot + math.copysign(1e-9, missing)) * lot
         return self.order(instrument, missing, type, **options) if missing else None
@@ -150,7 +157,7 @@ class Context:
             raise ConfigError(
                 f"{instrument} has no price yet, so a target in money cannot be sized: wait for its first row."
             )
-        return self.order_target(instrument, value / price, type, **options)
+        return self._trade_towards(instrument, value / price, self._target_lot if value else 0.0, type, options)
 
     def order_target_percent(
         self, instrument: str, fraction: float, type: OrderType | None = None, **options: Any

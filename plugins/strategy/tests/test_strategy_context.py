@@ -134,6 +134,26 @@ def test_a_target_in_percent_leaves_the_reserve_and_its_commission(send):
     assert quantity(target_reserve=0.1, target_commission=True) == pytest.approx((900 - 8) * 0.5 / 10)
 
 
+def test_a_target_in_money_is_rounded_to_its_own_lots():
+    """A third of 1,000 at 10 is 33.3; an order for 0.5 stays what it is, and nothing is all of it."""
+
+    def quantities(**rules):
+        steps = [
+            lambda ctx: ctx.order_target_percent("X", 1 / 3),
+            lambda ctx: ctx.buy("X", 0.5),
+            lambda ctx: ctx.order_target_value("X", 0.0),
+        ]
+        result = Engine(
+            feed=ListFeed(rows=bars([10] * 4), instruments=[Instrument(name="X")]),
+            strategy=Script(script=dict(enumerate(steps, start=1))),
+            ledger={"cash": 1_000.0, **rules},
+        ).run()
+        return result.orders["quantity"].to_list()
+
+    assert quantities(target_lot=1.0) == [33.0, 0.5, 33.5]
+    assert quantities() == [pytest.approx(33.333333333), 0.5, pytest.approx(33.833333333)]
+
+
 def test_order_target_value_rounds_to_lots_towards_zero():
     instruments = [Instrument(name="X", lot_size=1.0)]
     result = run({1: lambda ctx: ctx.order_target_value("X", 99.0)}, instruments=instruments)
