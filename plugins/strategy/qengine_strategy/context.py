@@ -46,6 +46,7 @@ class Context:
         "_reserve",
         "_run",
         "_submit",
+        "_target_lot",
         "portfolio",
     )
 
