@@ -96,6 +96,7 @@ def _roles() -> Iterator[str]:
     for role, note in (
         (roles.Broker, "What `build` of a broker component returns."),
         (roles.Ledger, "What `build` of a ledger component returns."),
+        (roles.Account, "One account of a ledger."),
         (roles.PositionView, "What a ledger answers about one instrument."),
         (Participant, "Base class of what `build` returns: it lies on the timeline. From `qengine_core.participant`."),
     ):

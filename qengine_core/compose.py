@@ -29,11 +29,12 @@ KINDS: Mapping[str, str | None] = {
     "broker": "simulated",
     "commission": "none",
     "slippage": "none",
+    "financing": "",
     "calendar": "utc-days",
     "report": "",
     "runner": "python",
 }
-_MANY = frozenset({"feed", "strategy", "calendar", "report"})
+_MANY = frozenset({"feed", "strategy", "financing", "calendar", "report"})
 # The kind of component that a parameter annotated with a role holds.
 _KIND_OF_ROLE: Mapping[Any, str] = {
     typing.get_args(vars(spec)["__orig_bases__"][0])[0]: spec.kind for spec in REGISTRATION_HOOKS.values()

@@ -82,11 +82,11 @@ class Engine:
     """A composition that can be run any number of times, with the same result each time.
 
     Every argument takes a component, the name of a registered one, or a mapping with ``use`` and its
-    parameters; ``feed``, ``strategy``, ``calendar`` and ``report`` also take a list. Left out, the ledger is
-    ``standard``, the broker ``simulated``, commission and slippage are ``none``, and the calendar is
-    ``utc-days``; of several, an instrument has the first that covers it. ``profile`` names a set of
-    policies for what is left out, and for the parameters that a mapping leaves out. ``seed`` feeds every random
-    generator of the run. ``wake="every-row"`` selects the naive loop, for checking. ``base`` is
+    parameters; ``feed``, ``strategy``, ``financing``, ``calendar`` and ``report`` also take a list. Left out, the
+    ledger is ``standard``, the broker ``simulated``, commission and slippage are ``none``, there is no financing,
+    and the calendar is ``utc-days``; of several, an instrument has the first that covers it. ``profile`` names a
+    set of policies for what is left out, and for the parameters that a mapping leaves out. ``seed`` feeds every
+    random generator of the run. ``wake="every-row"`` selects the naive loop, for checking. ``base`` is
     the folder that relative files are looked for in.
     """
 
@@ -99,6 +99,7 @@ class Engine:
         broker: Any = None,
         commission: Any = None,
         slippage: Any = None,
+        financing: Any = None,
         calendar: Any = None,
         report: Any = None,
         runner: Any = None,
@@ -115,6 +116,7 @@ class Engine:
             "broker": broker,
             "commission": commission,
             "slippage": slippage,
+            "financing": financing,
             "calendar": calendar,
             "report": report,
             "runner": runner,
@@ -216,7 +218,7 @@ def _prepare(sources: Sequence[Source], composition: Composition, seed: int) -> 
         streams=tuple(source.info for source in sources),
         components=composition.components,
     )
-    for kind in ("ledger", "broker", "strategy"):
+    for kind in ("ledger", "broker", "financing", "strategy"):
         for component in composition.components[kind]:
             participant: Participant = component.build(run)
             run.built[kind] = participant

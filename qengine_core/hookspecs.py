@@ -20,6 +20,7 @@ from qengine_core.roles import (
     CommissionSpec,
     ComponentSpec,
     FeedSpec,
+    FinancingSpec,
     LedgerSpec,
     OrderTypeSpec,
     ProfileSpec,
@@ -113,6 +114,11 @@ class Specs:
         raise NotImplementedError
 
     @hookspec
+    def qengine_financing_models(self) -> Iterable[FinancingSpec]:
+        """Announce financing models: interest, fees and payments that are no fills."""
+        raise NotImplementedError
+
+    @hookspec
     def qengine_calendars(self) -> Iterable[CalendarSpec]:
         """Announce trading calendars."""
         raise NotImplementedError
@@ -165,6 +171,7 @@ REGISTRATION_HOOKS: Mapping[str, type[ComponentSpec[Any]]] = {
     "qengine_ledgers": LedgerSpec,
     "qengine_commission_models": CommissionSpec,
     "qengine_slippage_models": SlippageSpec,
+    "qengine_financing_models": FinancingSpec,
     "qengine_calendars": CalendarSpec,
     "qengine_reports": ReportSpec,
     "qengine_runners": RunnerSpec,
@@ -205,6 +212,9 @@ class Implements:
 
     def slippage_models(self, function: Announcing[SlippageSpec]) -> Announcing[SlippageSpec]:
         return cast("Announcing[SlippageSpec]", _mark(function, "qengine_slippage_models"))
+
+    def financing_models(self, function: Announcing[FinancingSpec]) -> Announcing[FinancingSpec]:
+        return cast("Announcing[FinancingSpec]", _mark(function, "qengine_financing_models"))
 
     def calendars(self, function: Announcing[CalendarSpec]) -> Announcing[CalendarSpec]:
         return cast("Announcing[CalendarSpec]", _mark(function, "qengine_calendars"))

@@ -41,6 +41,7 @@ _HOMES: Mapping[str, str] = {
     "profile": "qengine-profiles",
     "report": "qengine-reporting",
     "slippage": "qengine-costs",
+    "financing": "qengine-costs",
     "strategy": "qengine-strategy",
 }
 

@@ -6,6 +6,7 @@ from qengine_core.errors import ConfigError, DataError, PluginError, QEngineErro
 from qengine_core.hookspecs import RunContext, RunFailed, RunFinished, hookimpl, implements
 from qengine_core.params import component, param
 from qengine_core.roles import (
+    Account,
     Broker,
     BrokerComponent,
     BrokerSpec,
@@ -18,6 +19,8 @@ from qengine_core.roles import (
     ComponentSpec,
     Feed,
     FeedSpec,
+    FinancingComponent,
+    FinancingSpec,
     Ledger,
     LedgerComponent,
     LedgerSpec,
@@ -65,6 +68,7 @@ __all__ = [
     "SELL",
     "SIGNAL",
     "TRADE",
+    "Account",
     "Broker",
     "BrokerComponent",
     "BrokerSpec",
@@ -80,6 +84,8 @@ __all__ = [
     "Feed",
     "FeedSpec",
     "Fill",
+    "FinancingComponent",
+    "FinancingSpec",
     "Instrument",
     "Ledger",
     "LedgerComponent",

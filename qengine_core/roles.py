@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from qengine_core.run import Run
 
 __all__ = [
+    "Account",
     "Broker",
     "BrokerComponent",
     "BrokerSpec",
@@ -40,6 +41,8 @@ __all__ = [
     "ComponentSpec",
     "Feed",
     "FeedSpec",
+    "FinancingComponent",
+    "FinancingSpec",
     "Ledger",
     "LedgerComponent",
     "LedgerSpec",
@@ -137,8 +140,43 @@ class PositionView(Protocol):
     def realised_pnl(self) -> float: ...
 
 
+class Account(Protocol):
+    """One account of the ledger, as those see it that pay into it or take from it."""
+
+    def balance(self, currency: str) -> float:
+        """Cash in one currency, in its own units."""
+        ...
+
+    def held(self) -> Sequence[int]:
+        """Codes of the instruments whose quantity is not zero, ascending."""
+        ...
+
+    def quantity(self, code: int) -> float:
+        """What is held of an instrument, signed."""
+        ...
+
+    def pay(self, kind: str, amount: float, currency: str, code: int = -1) -> None:
+        """Book a cash flow at the clock's time: an amount that is no fill's, positive for what is received.
+
+        ``kind`` says what it is in lower-case words ("interest", "borrow-fee"), ``code`` for which instrument, if for
+        one. It counts in the equity of every moment from then on, so it has to be booked before the market data
+        of its instant (in a scheduled event of ``Phase.CORPORATE_ACTION``).
+        """
+        ...
+
+
 class Ledger(Protocol):
     """Keeps the account while a run is under way. It is a Participant too."""
+
+    @property
+    def accounts(self) -> Sequence[Account]:
+        """Every account by number; the same objects throughout the run."""
+        ...
+
+    @property
+    def currencies(self) -> Sequence[str]:
+        """The currencies that accounts may hold cash in, the ledger's own first."""
+        ...
 
     @property
     def cash(self) -> float: ...
@@ -239,6 +277,14 @@ class SlippageModel(Protocol):
         ...
 
 
+class FinancingComponent(Protocol):
+    """Settings of something that moves cash without a fill: interest, fees, dividends, funding."""
+
+    def build(self, run: Run) -> Any:
+        """Return the Participant that books its cash flows in this run, through ``run.ledger.accounts``."""
+        ...
+
+
 class Calendar(Protocol):
     """When a market trades: its sessions, with holidays and early closes."""
 
@@ -331,6 +377,10 @@ class CommissionSpec(ComponentSpec[CommissionModel]):
 
 class SlippageSpec(ComponentSpec[SlippageModel]):
     kind = "slippage"
+
+
+class FinancingSpec(ComponentSpec[FinancingComponent]):
+    kind = "financing"
 
 
 class CalendarSpec(ComponentSpec[Calendar]):

@@ -24,7 +24,7 @@ __all__ = ["Run"]
 class Run:
     """Given to every ``build``. ``components`` holds what was composed, by kind (a tuple each).
 
-    The ledger is built first, then the broker, then the strategies: each may use what exists already,
+    The ledger is built first, then the broker, financing and the strategies: each may use what exists already,
     and all of them exist when ``on_start`` is called.
     """
 

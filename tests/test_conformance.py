@@ -29,6 +29,7 @@ from qengine_core.testing import (
     check_commission,
     check_component,
     check_feed,
+    check_financing,
     check_hook_module,
     check_order_type,
     check_slippage,
@@ -42,6 +43,7 @@ CHECKS = {
     "order_type": check_order_type,
     "feed": check_feed,
     "calendar": check_calendar,
+    "financing": check_financing,
 }
 
 # Parameters for components that have no sensible default.
@@ -70,6 +72,7 @@ EXAMPLES = {
     ("order_type", "trailing-stop"): {"amount": 1.0},
     ("order_type", "trailing-stop-limit"): {"fraction": 0.05, "limit_offset": 0.1},
     ("order_type", "twap"): {"slices": 4, "seconds": 60.0},
+    ("financing", "interest"): {"credit": 0.02, "debit": 0.06},
     ("calendar", "exchange"): {"name": "NYSE"},
 }
 # Feeds that need data to read are given some below; commands are not settings of a run.
@@ -81,6 +84,7 @@ ENTRIES = [
         "calendar",
         "commission",
         "feed",
+        "financing",
         "ledger",
         "order_type",
         "profile",

@@ -20,12 +20,14 @@ from qengine_core.testing.conformance import (
     check_order_type,
     check_slippage,
 )
+from qengine_core.testing.financing import FinancingLaws, check_financing
 from qengine_core.testing.sandbox import plugin_sandbox
 
 __all__ = [
     "CalendarLaws",
     "CommissionLaws",
     "FeedLaws",
+    "FinancingLaws",
     "OrderTypeLaws",
     "PluginLaws",
     "SlippageLaws",
@@ -33,6 +35,7 @@ __all__ = [
     "check_commission",
     "check_component",
     "check_feed",
+    "check_financing",
     "check_hook_module",
     "check_order_type",
     "check_slippage",

@@ -34,6 +34,7 @@ from qengine_core.vocabulary import Instrument
 __all__ = [
     "CalendarLaws",
     "CommissionLaws",
+    "ComponentLaws",
     "FeedLaws",
     "OrderTypeLaws",
     "PluginLaws",
@@ -45,6 +46,7 @@ __all__ = [
     "check_hook_module",
     "check_order_type",
     "check_slippage",
+    "run_laws",
 ]
 
 # What a hook module and its component classes may not drag in: importing it is what start-up costs.
@@ -443,40 +445,41 @@ def check_record(entry: Registered) -> None:
 
 def check_commission(model: Any) -> None:
     """Every law of a commission model. Raises AssertionError naming the value that breaks one."""
-    _run_laws(type("Laws", (CommissionLaws,), {"model": model}))
+    run_laws(type("Laws", (CommissionLaws,), {"model": model}))
 
 
 def check_slippage(model: Any) -> None:
     """Every law of a slippage model. Raises AssertionError naming the value that breaks one."""
-    _run_laws(type("Laws", (SlippageLaws,), {"model": model}))
+    run_laws(type("Laws", (SlippageLaws,), {"model": model}))
 
 
 def check_order_type(order_type: Any) -> None:
     """Every law of an order type. Raises AssertionError naming the leg that breaks one."""
-    _run_laws(type("Laws", (OrderTypeLaws,), {"order_type": order_type}))
+    run_laws(type("Laws", (OrderTypeLaws,), {"order_type": order_type}))
 
 
 def check_feed(feed: Any, truncated: Any = None) -> None:
     """Every law of a feed; ``truncated`` is the same data cut off. Raises AssertionError."""
-    _run_laws(type("Laws", (FeedLaws,), {"feed": feed, "truncated": truncated}))
+    run_laws(type("Laws", (FeedLaws,), {"feed": feed, "truncated": truncated}))
 
 
 def check_calendar(model: Any) -> None:
     """Every law of a calendar, in 2020. Raises AssertionError naming the session that breaks one."""
-    _run_laws(type("Laws", (CalendarLaws,), {"model": model}))
+    run_laws(type("Laws", (CalendarLaws,), {"model": model}))
 
 
 def check_component(component: Any) -> None:
     """What any component obeys, whatever its kind. Raises AssertionError."""
-    _run_laws(type("Laws", (ComponentLaws,), {"model": component}))
+    run_laws(type("Laws", (ComponentLaws,), {"model": component}))
 
 
 def check_hook_module(hook_module: str) -> None:
     """Every law of a plugin as a whole, by the dotted name of its hook module. Raises AssertionError."""
-    _run_laws(type("Laws", (PluginLaws,), {"hook_module": hook_module}))
+    run_laws(type("Laws", (PluginLaws,), {"hook_module": hook_module}))
 
 
-def _run_laws(laws: type) -> None:
+def run_laws(laws: type) -> None:
+    """Every law of a class of them."""
     for name in sorted(dir(laws)):
         if name.startswith("test_"):
             getattr(laws(), name)()

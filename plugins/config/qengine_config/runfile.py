@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 
 __all__ = ["RunFile", "load_run_file"]
 
-_COMPONENTS = ("feed", "strategy", "ledger", "broker", "commission", "slippage", "calendar", "report", "runner")
+_COMPONENTS = (
+    "feed",
+    "strategy",
+    "ledger",
+    "broker",
+    "commission",
+    "slippage",
+    "financing",
+    "calendar",
+    "report",
+    "runner",
+)
 _TOP = (*_COMPONENTS, "profile", "seed", "wake", "plugins", "run")
 _TABLES: Mapping[str, Mapping[str, type]] = {
     "plugins": {"require": list, "allow": list, "block": list},

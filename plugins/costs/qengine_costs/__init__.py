@@ -1,4 +1,4 @@
-"""Commission and slippage models: small pure functions of quantity, price and volume, which know no broker."""
+"""Commission and slippage models, pure functions that know no broker, and financing: what moves cash besides fills."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from qengine_costs.commission import (
     Schedule,
     Tiered,
 )
+from qengine_costs.financing import Interest
 from qengine_costs.presets import BinanceSpot, IbUsStocksFixed, IbUsStocksTiered, UsRegulatoryFees
 from qengine_costs.slippage import FixedBps, HalfSpread, NoSlippage, Ticks, VolatilityShare, VolumeShare
 
@@ -23,6 +24,7 @@ __all__ = [
     "HalfSpread",
     "IbUsStocksFixed",
     "IbUsStocksTiered",
+    "Interest",
     "Itemised",
     "MakerTaker",
     "NoCommission",

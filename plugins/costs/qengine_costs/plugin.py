@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from qengine_core.plugin import CommissionSpec, SlippageSpec, implements
+from qengine_core.plugin import CommissionSpec, FinancingSpec, SlippageSpec, implements
 from qengine_costs.commission import (
     MakerTaker,
     NoCommission,
@@ -15,6 +15,7 @@ from qengine_costs.commission import (
     Schedule,
     Tiered,
 )
+from qengine_costs.financing import Interest
 from qengine_costs.presets import BinanceSpot, IbUsStocksFixed, IbUsStocksTiered, UsRegulatoryFees
 from qengine_costs.slippage import FixedBps, HalfSpread, NoSlippage, Ticks, VolatilityShare, VolumeShare
 
@@ -71,3 +72,9 @@ def slippage_models() -> Iterable[SlippageSpec]:
         summary="Impact by volatility and the root of the share of volume taken.",
         component=VolatilityShare,
     )
+
+
+@implements.financing_models
+def financing_models() -> Iterable[FinancingSpec]:
+    """Every financing model of this plugin."""
+    yield FinancingSpec(name="interest", summary="Interest on cash and on debit, by the day.", component=Interest)

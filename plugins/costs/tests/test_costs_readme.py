@@ -46,7 +46,7 @@ def test_its_models_charge_what_they_say():
     assert root.commission(1.0, 100.0, 25.0, 1.0, 0.0, 0.0, 0.0, root.rates) == 0.5
 
 
-@pytest.mark.parametrize("kind", ["commission", "slippage"])
+@pytest.mark.parametrize("kind", ["commission", "slippage", "financing"])
 def test_it_lists_every_model(kind):
     listed = re.findall(rf"^\| {kind} \| `([a-z-]+)` \|", TEXT, re.MULTILINE)
     announced = [entry.spec.name for entry in Plugins.discover().all(kind) if entry.plugin == "qengine-costs"]

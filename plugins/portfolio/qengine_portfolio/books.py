@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from qengine_core.plugin import Instrument
+from qengine_portfolio.flows import Flows
 from qengine_portfolio.native import address, live
 
 __all__ = ["ACCOUNT", "FILL", "HEAD", "INSTRUMENT", "POSITION", "Books"]
@@ -91,6 +92,7 @@ class Books:
         self.marks = np.full(max(1, count), np.nan)
         self.held = np.zeros(accounts * (count + 1), dtype=np.int64)
         self.fills = np.zeros(0, FILL)
+        self.flows = Flows()
         head = self.head[0]
         for name in ("positions", "accounts", "instruments", "cash", "rates", "marks", "held"):
             head[name] = address(getattr(self, name))

@@ -16,6 +16,7 @@ from qengine_core.blocks import Block, Segment, StreamInfo
 from qengine_core.participant import Participant
 from qengine_core.plugin import BAR, QUOTE, TRADE, ConfigError, Rank
 from qengine_portfolio import entries, tables
+from qengine_portfolio.accounts import BookedAccount
 from qengine_portfolio.books import Books
 from qengine_portfolio.curve import equity_nb
 from qengine_portfolio.native import live
@@ -51,11 +52,17 @@ class LedgerBook(Participant):
         self.target_lot = settings.target_lot
         self.books = Books(run.instruments, [settings.cash], settings.currency)
         self.views = Views(run)
+        self.accounts = [BookedAccount(self.books, n, run.clock) for n in range(len(self.books.accounts))]
         self.positions = [_Position(self.books, code) for code in range(len(run.instruments))]
         self._cash = live(self.books.cash)
         self._marks = live(self.books.marks)
         self._rows = 0
         self._curve = _Curve(settings, run, self.books, self.views)
+
+    @property
+    def currencies(self) -> Sequence[str]:
+        """What the accounts may hold cash in, the ledger's own currency first."""
+        return self.books.currencies
 
     @property
     def cash(self) -> float:
@@ -99,11 +106,16 @@ class LedgerBook(Participant):
             "equity": self._curve.table,
             "positions": lambda: tables.positions(self.books, names),
             "trades": lambda: tables.trades(self.books, names),
+            "cashflows": lambda: tables.cashflows(self.books, names),
             "prices": lambda: tables.prices(run, self._rows),
         }
 
     def counts(self) -> Mapping[str, Any]:
-        return {"final_equity": self.equity, "initial_cash": self.initial_cash}
+        return {
+            "final_equity": self.equity,
+            "initial_cash": self.initial_cash,
+            "cashflows": self.books.flows.totals(),
+        }
 
     def _advance(self) -> None:
         """Bring the marks up to the row the clock stands on."""
@@ -136,7 +148,7 @@ class _Position:
 
 
 class _Curve:
-    """Collects the fills of a segment and turns them, with its prices, into samples of the account."""
+    """Collects what a segment brought, fills and cash flows, and turns it, with its prices, into samples."""
 
     def __init__(self, settings: StandardLedger, run: Run, books: Books, views: Views) -> None:
         count = len(run.instruments)
@@ -152,6 +164,7 @@ class _Curve:
         self._held_count = np.zeros(1, dtype=np.int64)
         self._next_ts = np.full(2, np.iinfo(np.int64).min)  # when the next sample is due, when the last was taken
         self._booked = 0  # fills that are in the curve already
+        self._flowed = 0  # cash flows that are
         self._chunks: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]] = []
 
     def extend(self, segment: Segment) -> None:
@@ -164,6 +177,8 @@ class _Curve:
         self._booked = books.fill_count
         # A fill that happened off this block is due before the segment's first row.
         fill_rows, codes, quantities, cash = self._effects(recent, view.number) if len(recent) else _NO_EFFECTS
+        if books.flows.count > self._flowed:
+            fill_rows, codes, quantities, cash = self._with_flows(segment, fill_rows, codes, quantities, cash)
         due = self._next_ts[0]
         if self._stream_kinds[block.stream] not in self._kinds:
             self._next_ts[0] = _NEVER  # its prices count, but only rows of an instant already sampled are sampled
@@ -201,6 +216,24 @@ class _Curve:
         quantities = fills["side"] * fills["quantity"]
         cash = -fills["price"] * quantities * self._multipliers[codes] - fills["commission"]
         return np.where(fills["block"] == block, fills["row"], -1), codes, quantities, cash
+
+    def _with_flows(self, segment: Segment, rows: Any, codes: Any, quantities: Any, cash: Any) -> tuple[Any, ...]:
+        """Fills, and the cash flows since the segment before among them, each from the first row at or after its time.
+
+        A flow is a fill of no quantity.
+        """
+        flows = self._books.flows.records[self._flowed :]
+        self._flowed = self._books.flows.count
+        ts = segment.block.ts[segment.start : segment.stop]
+        rows = np.concatenate([rows, segment.start + np.searchsorted(ts, flows["ts"])])
+        order = np.argsort(rows, kind="stable")
+        nothing = np.zeros(len(flows))
+        return (
+            rows[order],
+            np.concatenate([codes, nothing.astype(np.int32)])[order],
+            np.concatenate([quantities, nothing])[order],
+            np.concatenate([cash, flows["amount"]])[order],
+        )
 
     def _samples(self, block: Block, start: int, stop: int) -> int:
         """An upper bound for the number of samples in a stretch of rows."""

@@ -17,7 +17,7 @@ from qengine_portfolio.view import Views
 if TYPE_CHECKING:
     from qengine_core.run import Run
 
-__all__ = ["equity", "positions", "prices", "trades"]
+__all__ = ["cashflows", "equity", "positions", "prices", "trades"]
 
 TS = pl.Datetime("ns", "UTC")
 _PRICE_ROWS = 200_000
@@ -78,6 +78,22 @@ def trades(books: Books, names: Sequence[str]) -> pl.DataFrame:
     )
 
 
+def cashflows(books: Books, names: Sequence[str]) -> pl.DataFrame:
+    """One row per cash flow that is no fill, in order of time; ``instrument`` is null where it is for none."""
+    records = books.flows.records
+    column = {name: pl.Series(np.ascontiguousarray(records[name])) for name in records.dtype.names or ()}
+    code = column["code"]
+    return pl.DataFrame(
+        {
+            "ts": column["ts"],
+            "kind": _text(column["kind"], books.flows.kinds),
+            "instrument": _text(code.set(code < 0, None), names),
+            "currency": _text(column["currency"], books.currencies),
+            "amount": column["amount"],
+        }
+    ).with_columns(_stamp("ts"))
+
+
 def _replayed(books: Books) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
     """The fills, the position after each, and the round trips they made."""
     fills = books.fills[: books.fill_count]
@@ -114,6 +130,10 @@ def _prices_of(views: Views, block: Block, keep: int) -> pl.DataFrame:
 
 def _stamp(name: str) -> pl.Expr:
     return pl.col(name).cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+
+
+def _text(numbers: pl.Series, names: Sequence[str]) -> pl.Series:
+    return pl.Series(list(names), dtype=pl.String).gather(numbers.cast(pl.UInt32))
 
 
 def _named(names: Sequence[str]) -> pl.Expr:

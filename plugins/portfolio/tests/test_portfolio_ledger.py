@@ -17,9 +17,11 @@ from qengine_portfolio import StandardLedger
 from qengine_strategy import Strategy
 from qengine_strategy.testing import ListFeed, bars, drive
 
+from qengine_core import participant
 from qengine_core.engine import Engine
 from qengine_core.manager import Plugins
-from qengine_core.plugin import ConfigError, Instrument
+from qengine_core.plugin import ConfigError, Instrument, Rank
+from qengine_core.plugin import Phase as When
 
 PLUGINS = Plugins.discover()
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)  # explaining a failure takes minutes
@@ -38,6 +40,7 @@ class World:
     commission: object
     slippage: object
     tick_interval: float = 0.0
+    flows: tuple = ()  # (ts, amount)
 
     def run(self, **engine):
         feeds = [
@@ -51,6 +54,7 @@ class World:
             broker=FREE,
             commission=self.commission,
             slippage=self.slippage,
+            financing=Paying(flows=self.flows),
             plugins=PLUGINS,
             **engine,
         ).run()
@@ -58,6 +62,29 @@ class World:
     @property
     def multipliers(self):
         return {instrument.name: instrument.multiplier for instrument in self.instruments}
+
+
+@attrs.frozen
+class Paying:
+    """Books amounts at times, as financing models do."""
+
+    flows: tuple = ()
+
+    def build(self, run):
+        return Payments(self.flows, run)
+
+
+class Payments(participant.Participant):
+    rank = Rank.CORPORATE_ACTION
+
+    def __init__(self, flows, run):
+        self.flows, self.run = flows, run
+
+    def on_start(self):
+        for ts, amount in self.flows:
+            now, pay = self.run.clock.now, self.run.ledger.accounts[0].pay
+            if ts > now:
+                self.run.agenda.schedule(ts, When.CORPORATE_ACTION, lambda a=amount, p=pay: p("gift", a, "USD"), now)
 
 
 class Trader(Strategy):
@@ -106,6 +133,9 @@ def worlds(draw, kinds=(("bar",), ("bar",), ("bar", "bar"), ("bar", "quote"), ("
                 rows.append({"ts": ts, "instrument": name, **values})
         streams.append((kind, rows, draw(st.sampled_from([1, 3, 1000]))))
     script = collections.defaultdict(list)
+    # At the very time of rows and off them.
+    stamps = sorted({row["ts"] + late for _, rows, _ in streams for row in rows for late in (0, 1, 1000)})
+    flow = st.tuples(st.sampled_from(stamps or [5]), st.sampled_from([-7.5, 3.0, 250.0]))
     quantity = st.sampled_from([-12.0, -5.0, -0.3, -0.1, 0.1, 0.2, 4.0, 5.0, 9.0])
     for call, order in draw(
         st.lists(st.tuples(st.integers(0, 8), st.tuples(st.sampled_from(names), quantity)), min_size=3, max_size=16)
@@ -120,6 +150,7 @@ def worlds(draw, kinds=(("bar",), ("bar",), ("bar", "bar"), ("bar", "quote"), ("
             st.sampled_from([NoCommission(), PerShare(rate=0.01, minimum=1.0), PerTrade(amount=1.5), Percent(bps=5.0)])
         ),
         slippage=draw(st.sampled_from([NoSlippage(), FixedBps(bps=20.0)])),
+        flows=tuple(draw(st.lists(flow, max_size=3))),
     )
 
 
@@ -144,7 +175,25 @@ def test_cash_positions_and_profit_balance(world):
     )
     realised = last["realised_pnl"].sum()
     cash = result.equity["cash"][-1] if result.equity.height else world.cash
-    assert cash + at_cost - realised + result.fills["commission"].sum() == close_to(world.cash)
+    gifts = result.cashflows["amount"].sum()
+    assert cash + at_cost - realised + result.fills["commission"].sum() - gifts == close_to(world.cash)
+
+
+@settings(phases=PHASES, max_examples=80, deadline=None)
+@given(worlds())
+def test_cash_is_what_was_there_and_flowed_and_was_paid_for_fills(world):
+    """At every sample: start + flows + what fills brought - commission, of all that has a time up to the sample's."""
+    result = world.run()
+    flows, fills = list(numbered(result.cashflows)), list(numbered(result.fills))
+    assert result.counts["cashflows"] == ({"gift": close_to(sum(row["amount"] for row in flows))} if flows else {})
+    assert [row["ts"] for row in flows] == sorted(ts for ts, _ in world.flows if result.start_ts <= ts <= result.end_ts)
+    for sample in numbered(result.equity):
+        cash = world.cash + sum(row["amount"] for row in flows if row["ts"] <= sample["ts"])
+        for fill in fills:
+            if fill["ts"] <= sample["ts"]:
+                payment = fill["price"] * fill["quantity"] * fill["multiplier"]
+                cash += (payment if fill["side"] == "sell" else -payment) - fill["commission"]
+        assert sample["cash"] == close_to(cash)
 
 
 @settings(phases=PHASES, max_examples=80, deadline=None)
@@ -169,13 +218,16 @@ def test_round_trips_add_up_to_what_was_realised(world):
         assert trade["entry_ts"] <= trade["exit_ts"]
 
 
-def account_by_walking(world, fills):
+def account_by_walking(world, fills, flows):
     """(ts, equity, cash, long, short) at each bar's time, in plain Python: the reference of the compiled pass."""
     rows = [(row["ts"], index, kind, row) for index, (kind, rows, _) in enumerate(world.streams) for row in rows]
     rows.sort(key=lambda entry: entry[:2])
     waiting = collections.deque(numbered(fills))
+    due = collections.deque(numbered(flows))
     cash, held, marks, curve = world.cash, collections.Counter(), {}, {}
     for ts in sorted({entry[0] for entry in rows}):
+        while due and due[0]["ts"] <= ts:
+            cash += due.popleft()["amount"]
         while waiting and waiting[0]["ts"] == ts:
             fill = waiting.popleft()
             signed = fill["quantity"] if fill["side"] == "buy" else -fill["quantity"]
@@ -197,7 +249,7 @@ def account_by_walking(world, fills):
 @given(worlds())
 def test_the_equity_curve_is_what_walking_the_rows_gives(world):
     result = world.run()
-    expected = account_by_walking(world, result.fills)
+    expected = account_by_walking(world, result.fills, result.cashflows)
     found = {row["ts"]: row for row in numbered(result.equity)}
     assert list(found) == sorted(found)
     assert found.keys() == expected.keys()
@@ -401,7 +453,7 @@ def test_the_prices_table_is_every_mark_of_the_run():
 
 def test_tables_of_a_run_that_did_nothing_have_their_columns():
     result = drive(Trader(script={}), [])
-    for name in ("equity", "positions", "trades", "prices", "orders", "fills"):
+    for name in ("equity", "positions", "trades", "cashflows", "prices", "orders", "fills"):
         assert result[name].height == 0
         assert "ts" in result[name].columns or name in ("trades", "orders")
     assert result.counts["final_equity"] == 100_000.0
@@ -438,3 +490,21 @@ def test_a_finished_run_is_freed_with_its_result_not_when_the_collector_comes():
     finally:
         gc.enable()
     assert left == []
+
+
+def test_a_cash_flow_is_refused_unless_it_is_a_number_of_a_known_currency():
+    for amount, currency, message in ((math.nan, "USD", "'gift' of nan USD cannot"), (1.0, "EUR", "keeps no EUR")):
+
+        class Giving(Strategy):
+            def on_bar(self, ctx, bar, amount=amount, currency=currency):
+                ctx._ledger.accounts[0].pay("gift", amount, currency)
+
+        with pytest.raises(ConfigError, match=message):
+            drive(Giving(), bars([1.0]))
+
+
+def test_many_cash_flows_are_kept():
+    flows = tuple((bars([1.0])[0]["ts"] + n, 1.0) for n in range(200))
+    result = drive(Trader(script={}), bars([1.0, 1.0]), financing=Paying(flows=flows))
+    assert result.cashflows["amount"].sum() == 200.0
+    assert result.equity["cash"].to_list() == [100_001.0, 100_200.0]

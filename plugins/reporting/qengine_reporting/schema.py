@@ -148,7 +148,22 @@ _EQUITY = Table(
     ),
 )
 
-SCHEMAS: Mapping[str, Table] = {table.name: table for table in (_ORDERS, _FILLS, _TRADES, _POSITIONS, _EQUITY)}
+_CASHFLOWS = Table(
+    "cashflows",
+    "Cash flows that are no fills: one row each.",
+    "by ts",
+    (
+        Column("ts", "timestamp", _TS, "When it was booked; the account counts it from then on."),
+        Column("kind", "text", "", "What it is: interest, dividend, borrow-fee, funding, or a plugin's own word."),
+        Column("instrument", "text", "", "The instrument it is for; null: for none.", nullable=True),
+        Column("currency", "text", "", "Currency of the amount."),
+        Column("amount", "float64", "units of the currency", "What the account received; negative: what it paid."),
+    ),
+)
+
+SCHEMAS: Mapping[str, Table] = {
+    table.name: table for table in (_ORDERS, _FILLS, _TRADES, _POSITIONS, _EQUITY, _CASHFLOWS)
+}
 
 
 def validated(name: str, table: Any) -> pl.DataFrame:

@@ -84,6 +84,7 @@ def simulate(
         long, short = sum(v for v in values if v > 0), -sum(v for v in values if v < 0)
         equity.append((ts[day], money + long - short, money, long, short))
     rows = {"orders": orders, "fills": fills, "trades": trades, "positions": positions, "equity": equity}
+    rows["cashflows"] = [(ts[day], "interest", None, "USD", 1.5) for day in range(20, days, 20)]
     tables = {name: frame(name, table) for name, table in rows.items()}
     tables["prices"] = pl.DataFrame(
         {
