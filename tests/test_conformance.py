@@ -72,11 +72,13 @@ EXAMPLES = {
     ("order_type", "trailing-stop"): {"amount": 1.0},
     ("order_type", "trailing-stop-limit"): {"fraction": 0.05, "limit_offset": 0.1},
     ("order_type", "twap"): {"slices": 4, "seconds": 60.0},
+    ("financing", "borrow-fee"): {"rate": 0.03, "rates": {}},
+    ("financing", "funding"): {"rate": 0.0001},
     ("financing", "interest"): {"credit": 0.02, "debit": 0.06},
     ("calendar", "exchange"): {"name": "NYSE"},
 }
 # Feeds that need data to read are given some below; commands are not settings of a run.
-ELSEWHERE = {("feed", "csv"), ("feed", "frame"), ("feed", "parquet")}
+ELSEWHERE = {("financing", "dividends"), ("feed", "csv"), ("feed", "frame"), ("feed", "parquet")}
 ENTRIES = [
     entry
     for kind in (

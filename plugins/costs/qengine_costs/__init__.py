@@ -13,14 +13,17 @@ from qengine_costs.commission import (
     Schedule,
     Tiered,
 )
-from qengine_costs.financing import Interest
+from qengine_costs.financing import BorrowFee, Dividends, Funding, Interest
 from qengine_costs.presets import BinanceSpot, IbUsStocksFixed, IbUsStocksTiered, UsRegulatoryFees
 from qengine_costs.slippage import FixedBps, HalfSpread, NoSlippage, Ticks, VolatilityShare, VolumeShare
 
 __all__ = [
     "BinanceSpot",
+    "BorrowFee",
     "Charge",
+    "Dividends",
     "FixedBps",
+    "Funding",
     "HalfSpread",
     "IbUsStocksFixed",
     "IbUsStocksTiered",

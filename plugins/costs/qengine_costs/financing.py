@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from qengine_core.plugin import component, param
+from qengine_core.plugin import ConfigError, component, param
 
 if TYPE_CHECKING:
     from qengine_core.run import Run
 
-__all__ = ["DayCount", "Interest"]
+__all__ = ["BorrowFee", "DayCount", "Dividends", "Funding", "Interest"]
 
 DayCount = Literal["act/360", "act/365"]
 
@@ -35,3 +37,71 @@ class Interest:
         from qengine_costs.accruing import InterestAccrual
 
         return InterestAccrual(self, run)
+
+
+@component
+class BorrowFee:
+    """What lending the stock of short positions costs: rate x market value / 360 or 365 for each midnight, UTC.
+
+    Booked as interest is, one nanosecond after midnight, at the last known price.
+    """
+
+    rate: float = param(default=0.0, help="Annual rate of instruments for which nothing else is said.", unit="fraction")
+    rates: Mapping[str, float] = param(factory=dict, help="Annual rates of single instruments, by name.")
+    path: Path | None = param(
+        default=None,
+        help="Parquet or CSV with the columns date, instrument and rate (annual, a fraction): a rate holds from its "
+        "date on, and takes the place of the others.",
+    )
+    day_count: DayCount = param(default="act/360", help="How many days a year's rate is spread over.")
+
+    def build(self, run: Run) -> Any:
+        from qengine_costs.accruing import BorrowAccrual
+
+        return BorrowAccrual(self, run)
+
+
+@component
+class Dividends:
+    """Cash dividends: who holds at the open of the ex-date earns, and is paid on the pay date; a short pays.
+
+    Both happen at the open of the day's session, or the first session after it, before any of its fills: at the
+    very open for an instrument that is matched on prints or quotes, a nanosecond later for one matched on bars, since
+    a bar stamped with that moment still belongs to the session before. Prices must be raw, or dividends count twice.
+    Between the two dates what is owed is not part of the equity.
+    """
+
+    path: Path = param(
+        help="Parquet or CSV with the columns instrument, ex_date, amount (per unit, in the instrument's currency) "
+        "and, if known, pay_date: without it, a dividend is paid on its ex-date."
+    )
+
+    def build(self, run: Run) -> Any:
+        from qengine_costs.dividends import DividendPayments
+
+        return DividendPayments(self, run)
+
+
+@component
+class Funding:
+    """Funding of perpetual futures: at each time, longs pay rate x position value to shorts, or receive it if negative.
+
+    The value is that of the last known price, and the payment booked a nanosecond after its time, so that a bar
+    stamped with it has been traded.
+    """
+
+    rate: float | None = param(default=None, help="A fixed rate for each interval.", unit="fraction of the value")
+    interval: float = param(default=8.0, help="How often a fixed rate is paid, from midnight, UTC.", unit="hours", gt=0)
+    path: Path | None = param(
+        default=None, help="Parquet or CSV with the columns ts (UTC), instrument and rate, in place of a fixed rate."
+    )
+    instruments: tuple[str, ...] | None = param(default=None, help="Only these instruments; without it, all.")
+
+    def __attrs_post_init__(self) -> None:
+        if (self.rate is None) == (self.path is None):
+            raise ConfigError("funding takes either a fixed rate or the path of a table of rates.")
+
+    def build(self, run: Run) -> Any:
+        from qengine_costs.funding import FundingPayments
+
+        return FundingPayments(self, run)

@@ -15,7 +15,7 @@ from qengine_costs.commission import (
     Schedule,
     Tiered,
 )
-from qengine_costs.financing import Interest
+from qengine_costs.financing import BorrowFee, Dividends, Funding, Interest
 from qengine_costs.presets import BinanceSpot, IbUsStocksFixed, IbUsStocksTiered, UsRegulatoryFees
 from qengine_costs.slippage import FixedBps, HalfSpread, NoSlippage, Ticks, VolatilityShare, VolumeShare
 
@@ -78,3 +78,12 @@ def slippage_models() -> Iterable[SlippageSpec]:
 def financing_models() -> Iterable[FinancingSpec]:
     """Every financing model of this plugin."""
     yield FinancingSpec(name="interest", summary="Interest on cash and on debit, by the day.", component=Interest)
+    yield FinancingSpec(
+        name="borrow-fee", summary="Fees for the stock of short positions, by the day.", component=BorrowFee
+    )
+    yield FinancingSpec(
+        name="dividends", summary="Cash dividends from a table: ex-date, pay date.", component=Dividends
+    )
+    yield FinancingSpec(
+        name="funding", summary="Funding of perpetual futures, fixed or from a table.", component=Funding
+    )
