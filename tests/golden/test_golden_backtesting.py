@@ -11,10 +11,9 @@ import numpy as np
 import polars as pl
 import pytest
 from published import data, final, golden
-from qengine_broker_sim import SimulatedBroker
 from qengine_costs import Percent
 from qengine_feeds import FrameFeed
-from qengine_portfolio import StandardLedger
+from qengine_orders import Bracket, Stop
 from qengine_reporting.metrics import metrics_of
 from qengine_strategy import Strategy
 from talipp.indicators import SMA
@@ -36,6 +35,8 @@ class Crossover(Strategy):
     """Long while the fast average is above the slow one since it crossed it, short while it is below."""
 
     last: int
+    leverage: float = 1.0
+    spread: float = 0.0
 
     def on_start(self, ctx):
         self.averages = SMA(10), SMA(30)
@@ -53,18 +54,28 @@ class Crossover(Strategy):
         if trade.ts == self.last:  # what is open at the end is closed at the last bar, and that is at its open
             ctx.order_target(trade.instrument, 0)
         elif self.signal:
-            ctx.order_target(trade.instrument, self.signal * (ctx.portfolio.equity // trade.price))
+            price = trade.price * (1 + self.signal * self.spread)
+            ctx.order_target(trade.instrument, self.signal * (ctx.portfolio.equity * self.leverage // price))
         self.signal = 0
 
 
-def run(name, length):
-    bars, prints = bars_of(name, length)
+def run(bars, prints, strategy, spread=0.0, commission=None, **broker):
+    """Under the profile, with fills at once: at the opening prints, whose orders no other price may fill."""
     return Engine(
+        profile="backtesting-py",
         feed=[FrameFeed(frame=prints, kind="trade", instrument="X"), FrameFeed(frame=bars, instrument="X")],
-        strategy=Crossover(last=prints["ts"].dt.epoch("ns")[-1]),
-        ledger=StandardLedger(cash=10_000.0),
-        broker=SimulatedBroker(fill_timing="at-once", short_selling=True, buying_power="off"),
+        strategy=strategy,
+        ledger={"cash": 10_000.0},
+        broker={"fill_timing": "at-once", **broker},
+        slippage={"use": "fixed-bps", "bps": spread * 10_000},
+        commission=commission,
     ).run()
+
+
+def cross(name, length, leverage=1.0, spread=0.0):
+    bars, prints = bars_of(name, length)
+    last = prints["ts"].dt.epoch("ns")[-1]
+    return run(bars, prints, Crossover(last=last, leverage=leverage, spread=spread), spread, leverage=leverage)
 
 
 def holds(result, expected, trades):
@@ -82,27 +93,34 @@ def holds(result, expected, trades):
 
 def test_a_crossover_on_days():
     expected = golden("backtesting-sma-goog")
-    holds(run("GOOG.csv", dt.timedelta(days=1)), expected["statistics"], expected["trades"])
+    holds(cross("GOOG.csv", dt.timedelta(days=1)), expected["statistics"], expected["trades"])
 
 
 def test_a_crossover_on_hours():
     expected = golden("backtesting-sma-eurusd")
-    holds(run("EURUSD.csv", dt.timedelta(hours=1)), expected["A"], expected["A_first_trades"])
+    holds(cross("EURUSD.csv", dt.timedelta(hours=1)), expected["A"], expected["A_first_trades"])
+
+
+def test_a_crossover_on_hours_at_a_leverage_of_twenty_and_a_spread():
+    expected = golden("backtesting-sma-eurusd")["B"]
+    holds(cross("EURUSD.csv", dt.timedelta(hours=1), leverage=20.0, spread=0.0001), expected, ())
 
 
 class InAndOut(Strategy):
     """Buy what the account can pay for at the third open, sell at the fourth."""
 
+    spread: float
     commission: Percent
 
     def on_start(self, ctx):
         self.opens = 0
 
-    def on_quote(self, ctx, quote):
+    def on_trade(self, ctx, trade):
         self.opens += 1
         if self.opens == 3:
-            charge = self.commission.commission(1.0, 1.0, quote.ask, 1.0, 0.0, 0.0, 0.0, self.commission.rates)
-            ctx.buy("X", ctx.portfolio.equity // (quote.ask + charge))
+            price = trade.price * (1 + self.spread)
+            charge = self.commission.commission(1.0, 1.0, price, 1.0, 0.0, 0.0, 0.0, self.commission.rates)
+            ctx.buy("X", ctx.portfolio.equity // (price + charge))
         elif self.opens == 4:
             ctx.close("X")
 
@@ -116,20 +134,43 @@ class InAndOut(Strategy):
     ],
 )
 def test_a_spread_at_the_entry_and_commissions_of_both_sides(case, spread, commission):
-    """Whoever buys pays the spread: it lies between the open, which is the bid, and the ask."""
     expected = golden("backtesting-costs")[case]
-    bars, prints = bars_of("GOOG.csv", dt.timedelta(days=1))
-    ask = pl.col("price") * (1 + spread)
-    quotes = prints.head(20).select("ts", bid="price", ask=ask, bid_size=pl.lit(1e6), ask_size=pl.lit(1e6))
-    result = Engine(
-        feed=[FrameFeed(frame=quotes, kind="quote", instrument="X"), FrameFeed(frame=bars.head(20), instrument="X")],
-        strategy=InAndOut(commission=commission),
-        ledger=StandardLedger(cash=10_000.0),
-        broker=SimulatedBroker(fill_timing="at-once"),
-        commission=commission,
-    ).run()
+    bars, prints = (frame.head(20) for frame in bars_of("GOOG.csv", dt.timedelta(days=1)))
+    result = run(bars, prints, InAndOut(spread=spread, commission=commission), spread, commission)
     [trade], [row] = result.trades.to_dicts(), expected["trades"]
     assert (str(trade["entry_ts"])[:19], str(trade["exit_ts"])[:19]) == (row["entry_time"], row["exit_time"])
     ours = (trade["quantity"], trade["entry_price"], trade["exit_price"], trade["pnl"])
     assert ours == pytest.approx((row["size"], row["entry_price"], row["exit_price"], row["pnl"]), abs=1e-6)
     assert result.equity["equity"][2:4].to_list() == pytest.approx(expected["equity_bars_2_3"], abs=0.01)
+
+
+class Once(Strategy):
+    """Send one order after a day."""
+
+    day: str
+    order: object
+
+    def on_bar(self, ctx, bar):
+        if str(bar.time)[:10] == self.day:
+            ctx.buy("X", 1, self.order)
+
+
+@pytest.mark.parametrize(
+    ("case", "day", "order"),
+    [
+        ("A", "2012-10-17", Bracket(stop_loss=720.0)),
+        ("B", "2012-10-17", Bracket(entry=Stop(price=758.0), stop_loss=720.0)),
+        ("C", "2004-09-09", Bracket(entry=Stop(price=104.0), stop_loss=103.0, take_profit=110.0)),
+    ],
+)
+def test_brackets_at_gaps_and_within_the_bar_of_their_entry(case, day, order):
+    """A stop of the entry at market is hit on its very bar; that of an entry by a stop waits, and fills at a gap."""
+    row = golden("backtesting-bracket-sl-tp")[case]
+    bars, _ = bars_of("GOOG.csv", dt.timedelta(days=1))
+    result = Engine(
+        profile="backtesting-py", feed=FrameFeed(frame=bars, instrument="X"), strategy=Once(day=day, order=order)
+    ).run()
+    [trade] = result.trades.to_dicts()
+    dates = [str(trade[name])[:10] for name in ("entry_ts", "exit_ts")]
+    assert dates == [row[name][:10] for name in ("entry_time", "exit_time")]
+    assert [trade["entry_price"], trade["exit_price"]] == [row["entry_price"], row["exit_price"]]

@@ -16,7 +16,8 @@ class Lean:
 
     Where the market is closed they wait for the next opening, so the run needs the calendar of its exchange. Limits
     must be traded through, stop-limits are judged by the close, and a share is charged 0.005, at least 1 and at most
-    half a percent. A target in percent leaves a quarter of a percent of the account uninvested, and its commission.
+    half a percent. Positions may be worth twice the account. A target in percent is rounded to whole shares, and leaves
+    a quarter of a percent of the account uninvested, and its commission.
     Limits if touched follow the path inside a bar, where LEAN judges them by the quote.
     """
 
@@ -28,6 +29,9 @@ class Lean:
                 "limit_touch": "penetrate",
                 "stop_limit": "by-close",
                 "close_cutoff": 15.5,
+                "buying_power": "equity",
+                "leverage": 2.0,
+                "admission": "at-fill",
                 "short_selling": True,
                 "clip_to_range": False,
                 "fill_on_zero_volume": True,
@@ -39,5 +43,5 @@ class Lean:
                 "maximum_fraction": 0.005,
                 "spares_minimum": True,
             },
-            "ledger": {"target_reserve": 0.0025, "target_commission": True},
+            "ledger": {"target_reserve": 0.0025, "target_commission": True, "target_lot": 1.0},
         }

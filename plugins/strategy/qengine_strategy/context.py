@@ -190,7 +190,7 @@ class Context:
     def _commission(self, code: int, value: float) -> float:
         """What an order of that signed value would be charged if it took liquidity, whatever the month so far."""
         model, instrument = self._run.commission, self._run.instruments[code]
-        price, lot = self._ledger.mark(code), instrument.lot_size
+        price, lot = self._ledger.mark(code), max(self._target_lot, instrument.lot_size)
         if not price > 0:
             return 0.0
         quantity = abs(value) / (price * instrument.multiplier)
