@@ -63,6 +63,15 @@ def lean_quotes(symbol, *days):
     return _adjusted(rows, symbol, ("bid", "ask")).select("ts", "bid", "ask", "bid_size", "ask_size")
 
 
+def lean_dividends(symbol, instrument, dates):
+    """Dividends in cash as the factor file implies them, on the first of ``dates`` (sorted) after the row's."""
+    factors = _factors(symbol)
+    amount = (pl.col("close_before") * (1 - pl.col("price") / pl.col("price").shift(-1))).round(2)
+    paid = factors.with_columns(amount=amount).filter(pl.col("amount") > 0, pl.col("until") >= dates[0])
+    later = pl.Series([min((date for date in dates if date > until), default=None) for until in paid["until"]])
+    return paid.select(instrument=pl.lit(instrument), ex_date=later, amount="amount").drop_nulls()
+
+
 def _lean_rows(period, symbol, days, what, columns):
     folder = f"lean/equity/usa/{period}"
     names = [f"{folder}/{symbol}/{day}_{what}.zip" for day in days] or [f"{folder}/{symbol}.zip"]
@@ -89,12 +98,15 @@ def _read(path, period, columns):
 
 def _adjusted(rows, symbol, prices):
     """Multiplied by the factors of the first row of the factor file that is not before the date."""
-    path = data(f"lean/equity/usa/factor_files/{symbol}.csv")
-    table = pl.read_csv(path, has_header=False, new_columns=["until", "price", "split", "close_before"])
-    until = pl.col("until").cast(pl.String).str.to_date("%Y%m%d")
-    factors = table.select(until=until, factor=pl.col("price") * pl.col("split")).sort("until")
+    factors = _factors(symbol).select("until", factor=pl.col("price") * pl.col("split"))
     rows = rows.sort("date", "ts").join_asof(factors, left_on="date", right_on="until", strategy="forward")
     return rows.with_columns(pl.col(name) * pl.col("factor") for name in prices)
+
+
+def _factors(symbol):
+    path = data(f"lean/equity/usa/factor_files/{symbol}.csv")
+    table = pl.read_csv(path, has_header=False, new_columns=["until", "price", "split", "close_before"])
+    return table.with_columns(pl.col("until").cast(pl.String).str.to_date("%Y%m%d")).sort("until")
 
 
 # Times and results ---------------------------------------------------------------------------------------

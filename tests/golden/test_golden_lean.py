@@ -6,8 +6,9 @@ import datetime as dt
 
 import polars as pl
 import pytest
-from published import NEW_YORK, fills_of, final, golden, in_new_york, lean_bars, lean_quotes
+from published import NEW_YORK, fills_of, final, golden, in_new_york, lean_bars, lean_dividends, lean_quotes
 from qengine_calendars import Exchange
+from qengine_costs import Dividends
 from qengine_feeds import FrameFeed
 from qengine_orders import Stop, StopLimit
 from qengine_reporting.metrics import metrics_of
@@ -19,7 +20,7 @@ from qengine_core import Engine
 CENT = 0.005  # what a figure of two decimals may be off
 
 
-def run(frame, strategy, *others, instrument="SPY"):
+def run(frame, strategy, *others, instrument="SPY", **more):
     """Under the profile; what other feeds say of an instant comes before its bars."""
     return Engine(
         profile="lean",
@@ -27,6 +28,7 @@ def run(frame, strategy, *others, instrument="SPY"):
         strategy=strategy,
         ledger={"cash": 100_000.0},
         calendar=Exchange(name="NYSE"),
+        **more,
     ).run()
 
 
@@ -45,7 +47,9 @@ def holds(result, expected, fees):
 
 
 class AllIn(Strategy):
-    """Put all of the account into the instrument after the first bar."""
+    """Put all of the account, or this fraction, into the instrument after the first bar."""
+
+    fraction: float = 1.0
 
     def on_start(self, ctx):
         self.is_done = False
@@ -53,7 +57,7 @@ class AllIn(Strategy):
     def on_bar(self, ctx, bar):
         if not self.is_done:
             self.is_done = True
-            ctx.order_target_percent(bar.instrument, 1.0)
+            ctx.order_target_percent(bar.instrument, self.fraction)
 
 
 def test_an_order_after_the_close_of_a_day_fills_at_the_next_open():
@@ -198,3 +202,17 @@ def test_stop_limits_are_judged_by_the_close_and_fill_at_the_worst_price():
         assert order["trigger_price"] == pytest.approx(row["stop"], abs=1e-9)
         assert order["limit_price"] == pytest.approx(row["limit"], abs=1e-9)
         assert order["average_price"] == pytest.approx(row["price"], abs=1e-9)
+
+
+def test_dividends_of_eight_years_are_credited_on_their_ex_dates(tmp_path):
+    expected = golden("lean-dividends-raw")
+    bars = lean_bars("daily", "spy", start="1998-01-01", end="2005-12-31", raw=True)
+    dividends = lean_dividends("spy", "SPY", bars["ts"].dt.date().to_list())
+    dividends.write_csv(tmp_path / "dividends.csv")
+    result = run(bars, AllIn(fraction=0.5), financing=Dividends(path=tmp_path / "dividends.csv"))
+    holds(result, expected, expected["fees"])
+    assert result.positions["quantity"].to_list() == [expected["shares"]]
+    assert [
+        (str(ts.date()), amount / expected["shares"]) for ts, amount in result.cashflows["ts", "amount"].rows()
+    ] == [(row["ex_date"], pytest.approx(row["amount"])) for row in expected["dividends"]]
+    assert result.cashflows["amount"].sum() == pytest.approx(expected["total_dividends"])
