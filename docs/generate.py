@@ -97,6 +97,7 @@ def _roles() -> Iterator[str]:
         (roles.Broker, "What `build` of a broker component returns."),
         (roles.Ledger, "What `build` of a ledger component returns."),
         (roles.Account, "One account of a ledger."),
+        (roles.RiskRuleComponent, "In the place of a `RiskRule`, if it has state."),
         (roles.PositionView, "What a ledger answers about one instrument."),
         (Participant, "Base class of what `build` returns: it lies on the timeline. From `qengine_core.participant`."),
     ):
@@ -204,7 +205,9 @@ def _meaning(row: dict[str, Any]) -> str:
 
 
 def _role_of(spec: type[Any]) -> type:
-    return spec.__orig_bases__[0].__args__[0]  # type: ignore[attr-defined, no-any-return]
+    """The role of a kind; of two, the first."""
+    role = spec.__orig_bases__[0].__args__[0]  # type: ignore[attr-defined]
+    return getattr(role, "__args__", (role,))[0]  # type: ignore[no-any-return]
 
 
 def _doc(thing: object) -> str:

@@ -31,10 +31,12 @@ KINDS: Mapping[str, str | None] = {
     "slippage": "none",
     "financing": "",
     "calendar": "utc-days",
+    "risk": "",
+    "position_rule": "",
     "report": "",
     "runner": "python",
 }
-_MANY = frozenset({"feed", "strategy", "financing", "calendar", "report"})
+_MANY = frozenset({"feed", "strategy", "financing", "calendar", "risk", "position_rule", "report"})
 # The kind of component that a parameter annotated with a role holds.
 _KIND_OF_ROLE: Mapping[Any, str] = {
     typing.get_args(vars(spec)["__orig_bases__"][0])[0]: spec.kind for spec in REGISTRATION_HOOKS.values()

@@ -19,7 +19,6 @@ from qengine_core.errors import ConfigError, QEngineError, RunError, did_you_mea
 from qengine_core.hookspecs import RunContext, RunFailed, RunFinished
 from qengine_core.loop import Loop, Progress
 from qengine_core.manager import Plugins
-from qengine_core.participant import Participant
 from qengine_core.randomness import Randomness
 from qengine_core.run import Run
 from qengine_core.timeline import Timeline
@@ -82,12 +81,12 @@ class Engine:
     """A composition that can be run any number of times, with the same result each time.
 
     Every argument takes a component, the name of a registered one, or a mapping with ``use`` and its
-    parameters; ``feed``, ``strategy``, ``financing``, ``calendar`` and ``report`` also take a list. Left out, the
-    ledger is ``standard``, the broker ``simulated``, commission and slippage are ``none``, there is no financing,
-    and the calendar is ``utc-days``; of several, an instrument has the first that covers it. ``profile`` names a
-    set of policies for what is left out, and for the parameters that a mapping leaves out. ``seed`` feeds every
-    random generator of the run. ``wake="every-row"`` selects the naive loop, for checking. ``base`` is
-    the folder that relative files are looked for in.
+    parameters; ``feed``, ``strategy``, ``financing``, ``calendar``, ``risk``, ``position_rule`` and ``report`` also
+    take a list. Left out, the ledger is ``standard``, the broker ``simulated``, commission and slippage are ``none``,
+    there is no financing and no rule, and the calendar is ``utc-days``; of several, an instrument has the first that
+    covers it. ``profile`` names a set of policies for what is left out, and for the parameters that a mapping leaves
+    out. ``seed`` feeds every random generator of the run. ``wake="every-row"`` selects the naive loop, for checking.
+    ``base`` is the folder that relative files are looked for in.
     """
 
     def __init__(
@@ -101,6 +100,8 @@ class Engine:
         slippage: Any = None,
         financing: Any = None,
         calendar: Any = None,
+        risk: Any = None,
+        position_rule: Any = None,
         report: Any = None,
         runner: Any = None,
         profile: Any = None,
@@ -118,6 +119,8 @@ class Engine:
             "slippage": slippage,
             "financing": financing,
             "calendar": calendar,
+            "risk": risk,
+            "position_rule": position_rule,
             "report": report,
             "runner": runner,
             "profile": profile,
@@ -218,11 +221,9 @@ def _prepare(sources: Sequence[Source], composition: Composition, seed: int) -> 
         streams=tuple(source.info for source in sources),
         components=composition.components,
     )
-    for kind in ("ledger", "broker", "financing", "strategy"):
+    for kind in ("ledger", "broker", "risk", "position_rule", "financing", "strategy"):
         for component in composition.components[kind]:
-            participant: Participant = component.build(run)
-            run.built[kind] = participant
-            run.participants.append(participant)
+            run.add(kind, component)
     blocks = [(source.info.phase, source.blocks(index, run.codes)) for index, source in enumerate(sources)]
     return run, Timeline(blocks)
 

@@ -23,8 +23,10 @@ from qengine_core.roles import (
     FinancingSpec,
     LedgerSpec,
     OrderTypeSpec,
+    PositionRuleSpec,
     ProfileSpec,
     ReportSpec,
+    RiskRuleSpec,
     RunnerSpec,
     SlippageSpec,
     StrategySpec,
@@ -124,6 +126,16 @@ class Specs:
         raise NotImplementedError
 
     @hookspec
+    def qengine_risk_rules(self) -> Iterable[RiskRuleSpec]:
+        """Announce risk rules: what is checked before an order is sent."""
+        raise NotImplementedError
+
+    @hookspec
+    def qengine_position_rules(self) -> Iterable[PositionRuleSpec]:
+        """Announce position rules: when a position is left without an order by hand."""
+        raise NotImplementedError
+
+    @hookspec
     def qengine_reports(self) -> Iterable[ReportSpec]:
         """Announce reports written after a run."""
         raise NotImplementedError
@@ -173,6 +185,8 @@ REGISTRATION_HOOKS: Mapping[str, type[ComponentSpec[Any]]] = {
     "qengine_slippage_models": SlippageSpec,
     "qengine_financing_models": FinancingSpec,
     "qengine_calendars": CalendarSpec,
+    "qengine_risk_rules": RiskRuleSpec,
+    "qengine_position_rules": PositionRuleSpec,
     "qengine_reports": ReportSpec,
     "qengine_runners": RunnerSpec,
     "qengine_profiles": ProfileSpec,
@@ -218,6 +232,12 @@ class Implements:
 
     def calendars(self, function: Announcing[CalendarSpec]) -> Announcing[CalendarSpec]:
         return cast("Announcing[CalendarSpec]", _mark(function, "qengine_calendars"))
+
+    def risk_rules(self, function: Announcing[RiskRuleSpec]) -> Announcing[RiskRuleSpec]:
+        return cast("Announcing[RiskRuleSpec]", _mark(function, "qengine_risk_rules"))
+
+    def position_rules(self, function: Announcing[PositionRuleSpec]) -> Announcing[PositionRuleSpec]:
+        return cast("Announcing[PositionRuleSpec]", _mark(function, "qengine_position_rules"))
 
     def reports(self, function: Announcing[ReportSpec]) -> Announcing[ReportSpec]:
         return cast("Announcing[ReportSpec]", _mark(function, "qengine_reports"))

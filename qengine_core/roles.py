@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import attrs
 
-from qengine_core.vocabulary import NAN, Instrument, Leg, Order, TimeInForce
+from qengine_core.vocabulary import NAN, Instrument, Leg, Order, OrderRequest, TimeInForce
 
 if TYPE_CHECKING:
     import argparse
@@ -48,11 +48,16 @@ __all__ = [
     "LedgerSpec",
     "OrderType",
     "OrderTypeSpec",
+    "PositionRule",
+    "PositionRuleSpec",
     "PositionView",
     "Profile",
     "ProfileSpec",
     "Report",
     "ReportSpec",
+    "RiskRule",
+    "RiskRuleComponent",
+    "RiskRuleSpec",
     "Runner",
     "RunnerSpec",
     "SlippageModel",
@@ -114,12 +119,24 @@ class Broker(Protocol):
         """Change an open order in place; what is NaN stays. Returns why that is refused, or nothing."""
         ...
 
-    def open_orders(self, code: int | None = None) -> Sequence[Order]:
-        """The orders that can still fill, oldest first; of one instrument or of all."""
+    def open_orders(self, code: int | None = None, *, of_rules: bool = False) -> Sequence[Order]:
+        """The orders that can still fill, oldest first; of one instrument or of all.
+
+        With ``of_rules`` those that yield to others are among them: the exits of position rules.
+        """
         ...
 
     def pending(self, code: int) -> float:
         """The signed quantity that open orders may still add to a position; exits and triggers do not count."""
+        ...
+
+    def exposure(self, code: int = -1, side: int = 1, quantity: float = 0.0) -> tuple[float, float, float]:
+        """What is at work, in the account's currency, if all that is open fills: gross, long and short.
+
+        By instrument, the worst of its position as it is, with all that would be bought, and with all that would be
+        sold; ``long`` and ``short`` are net, with everything bought or sold. Orders that can only reduce a position
+        do not count; an order for ``quantity`` more counts as if it were open. At the last known prices.
+        """
         ...
 
 
@@ -303,6 +320,33 @@ class Calendar(Protocol):
         ...
 
 
+class RiskRule(Protocol):
+    """Looks at every order before it is sent. A rule with state is a ``RiskRuleComponent``."""
+
+    def check(self, request: OrderRequest) -> str:
+        """Why an order must not be sent, as in ``"max-order-notional"``; nothing if it may.
+
+        Of several rules the first that refuses wins. The order is rejected with the reason ``risk:`` and the answer.
+        """
+        ...
+
+
+class RiskRuleComponent(Protocol):
+    """Settings of a risk rule that has state; makes one per run."""
+
+    def build(self, run: Run) -> Any:
+        """Return the RiskRule that checks in this run, which may be a Participant, too."""
+        ...
+
+
+class PositionRule(Protocol):
+    """Says when a position is to be left."""
+
+    def build(self, run: Run) -> Any:
+        """Return the Participant that acts for it in this run; rules may share one."""
+        ...
+
+
 class Report(Protocol):
     """Writes something a person or a program reads after the run."""
 
@@ -385,6 +429,14 @@ class FinancingSpec(ComponentSpec[FinancingComponent]):
 
 class CalendarSpec(ComponentSpec[Calendar]):
     kind = "calendar"
+
+
+class RiskRuleSpec(ComponentSpec[RiskRule | RiskRuleComponent]):
+    kind = "risk"
+
+
+class PositionRuleSpec(ComponentSpec[PositionRule]):
+    kind = "position_rule"
 
 
 class ReportSpec(ComponentSpec[Report]):

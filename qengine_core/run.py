@@ -12,8 +12,9 @@ from qengine_core.agenda import Agenda
 from qengine_core.blocks import StreamInfo
 from qengine_core.clock import SimulatedClock
 from qengine_core.errors import ConfigError
+from qengine_core.participant import Participant
 from qengine_core.randomness import Randomness
-from qengine_core.roles import Broker, Calendar, CommissionModel, Ledger, SlippageModel
+from qengine_core.roles import Broker, Calendar, CommissionModel, Ledger, RiskRule, SlippageModel
 from qengine_core.sessions import Sessions
 from qengine_core.vocabulary import Instrument
 
@@ -24,8 +25,8 @@ __all__ = ["Run"]
 class Run:
     """Given to every ``build``. ``components`` holds what was composed, by kind (a tuple each).
 
-    The ledger is built first, then the broker, financing and the strategies: each may use what exists already,
-    and all of them exist when ``on_start`` is called.
+    The ledger is built first, then the broker, risk and position rules, financing and the strategies: each may use
+    what exists already, and all of them exist when ``on_start`` is called.
     """
 
     clock: SimulatedClock
@@ -37,6 +38,7 @@ class Run:
     codes: Mapping[str, int] = attrs.field(init=False)
     participants: list[Any] = attrs.field(init=False, factory=list)
     built: dict[str, Any] = attrs.field(init=False, factory=dict)
+    risk: list[RiskRule] = attrs.field(init=False, factory=list)
     _sessions: list[Sessions] = attrs.field(init=False, factory=list)
 
     @codes.default
@@ -46,6 +48,17 @@ class Run:
     def rng(self, name: str) -> np.random.Generator:
         """The run's seeded generator of that name."""
         return self.random(name)
+
+    def add(self, kind: str, component: Any) -> None:
+        """Build what acts for a component in this run; what is on the timeline joins the participants, once."""
+        part = component.build(self) if hasattr(component, "build") else component
+        self.built[kind] = part
+        if kind == "risk":
+            self.risk.append(part)
+            if not isinstance(part, Participant):
+                return
+        if not any(part is other for other in self.participants):
+            self.participants.append(part)
 
     @property
     def ledger(self) -> Ledger:
@@ -100,4 +113,5 @@ class Run:
         """Let go of everybody. A run that is over is held by nobody but its result, and freed with it."""
         self.participants.clear()
         self.built.clear()
+        self.risk.clear()
         self.agenda.clear()

@@ -24,6 +24,7 @@ __all__ = [
     "Instrument",
     "Leg",
     "Order",
+    "OrderRequest",
     "OrderState",
     "OrderUpdate",
     "Phase",
@@ -150,7 +151,9 @@ class Leg(NamedTuple):
 
     ``display`` is the most that shows, and fills, per row of data, ``participation`` the largest share of a
     row's volume (NaN: no limit). ``delay`` (ns) is how long after its arrival the leg begins to act.
-    ``post_only`` is cancelled rather than take liquidity, ``reduce_only`` never opens a position.
+    ``post_only`` is cancelled rather than take liquidity, ``reduce_only`` never opens a position, and what ``yields``
+    comes after all other orders of its instrument that act at the same price at the same moment. ``mark`` is the
+    best price that a trail begins with (NaN: the last known), ``tag`` takes the place of the request's.
     """
 
     side: int = 1
@@ -170,6 +173,9 @@ class Leg(NamedTuple):
     delay: int = 0
     post_only: bool = False
     reduce_only: bool = False
+    yields: bool = False
+    mark: float = NAN
+    tag: str = ""
 
 
 MARKET_LEG = Leg()
@@ -226,6 +232,31 @@ class Order(Protocol):
     def reason(self) -> str: ...
     @property
     def is_open(self) -> bool: ...
+
+
+class OrderRequest(NamedTuple):
+    """An order about to be sent, or a change of one, and what there is of its instrument already.
+
+    ``limit`` and ``trigger`` are prices (NaN: none), ``mark`` the last known price (NaN: none yet), ``position``
+    the signed quantity held, and ``working`` what open orders of the same side may still trade, those left out that
+    can only reduce a position. ``is_exit`` says that the order can but bring the position closer to zero.
+    ``waits`` marks a leg that waits for another to fill; its prices may be distances from that fill.
+    """
+
+    ts: int
+    code: int
+    instrument: Instrument
+    side: int
+    quantity: float
+    limit: float
+    trigger: float
+    type: str
+    tag: str
+    mark: float
+    position: float
+    working: float
+    is_exit: bool
+    waits: bool
 
 
 class Fill(NamedTuple):

@@ -24,6 +24,7 @@ from qengine_core.testing import (
     CommissionLaws,
     FeedLaws,
     OrderTypeLaws,
+    RiskRuleLaws,
     SlippageLaws,
     check_calendar,
     check_commission,
@@ -32,6 +33,7 @@ from qengine_core.testing import (
     check_financing,
     check_hook_module,
     check_order_type,
+    check_risk_rule,
     check_slippage,
 )
 from qengine_core.testing.conformance import check_record
@@ -44,6 +46,7 @@ CHECKS = {
     "feed": check_feed,
     "calendar": check_calendar,
     "financing": check_financing,
+    "risk": check_risk_rule,
 }
 
 # Parameters for components that have no sensible default.
@@ -57,6 +60,18 @@ EXAMPLES = {
     ("commission", "tiered"): {"tiers": ((0.0, 0.01), (1000.0, 0.005))},
     ("slippage", "fixed-bps"): {"bps": 5.0},
     ("slippage", "half-spread"): {"bps": 5.0},
+    ("position_rule", "stop-loss"): {"fraction": 0.05},
+    ("position_rule", "take-profit"): {"amount": 3.0},
+    ("position_rule", "time-exit"): {"bars": 20},
+    ("position_rule", "trailing-stop"): {"fraction": 0.1},
+    ("risk", "instruments"): {"blocked": ("GME",)},
+    ("risk", "max-daily-loss"): {"fraction": 0.03},
+    ("risk", "max-drawdown"): {"fraction": 0.2},
+    ("risk", "max-leverage"): {"gross": 2.0},
+    ("risk", "max-order"): {"quantity": 1_000.0, "notional": 1e6},
+    ("risk", "max-position"): {"fraction": 0.1},
+    ("risk", "order-rate"): {"orders": 10},
+    ("risk", "price-collar"): {"fraction": 0.1},
     ("order_type", "bracket"): {"take_profit": 11.0, "stop_loss": 9.0},
     ("order_type", "iceberg"): {"price": 10.0, "display": 100.0},
     ("order_type", "limit"): {"price": 10.0},
@@ -89,8 +104,10 @@ ENTRIES = [
         "financing",
         "ledger",
         "order_type",
+        "position_rule",
         "profile",
         "report",
+        "risk",
         "runner",
         "slippage",
     )
@@ -494,6 +511,47 @@ def test_the_kit_accepts_a_lawful_calendar():
 def test_the_kit_catches_an_unlawful_calendar(fault, law, sentence):
     with pytest.raises(AssertionError, match=sentence):
         ask(CalendarLaws, law, model=HalfDays(fault=fault))
+
+
+@component
+class Weekly:
+    """A risk rule with one fault if named."""
+
+    fault: str = param(default="", help="What it does wrong.")
+
+    def check(self, request):
+        if self.fault == "changes its mind":
+            FICKLE.append(request)
+            return "fickle" if len(FICKLE) % 2 else ""
+        return {"shrugs": None, "shouts": "too\nbig", "repeats": "risk:too-big"}.get(self.fault, "too-big")
+
+
+FICKLE = []
+
+
+@component
+class Careless:
+    """No risk rule: it checks nothing."""
+
+
+def test_the_kit_accepts_a_lawful_risk_rule():
+    check_risk_rule(Weekly())
+
+
+@pytest.mark.parametrize(
+    ("fault", "law", "sentence"),
+    [
+        ("shrugs", "answers_with_a_reason_or_nothing", "must return a str, not None"),
+        ("shouts", "answers_with_a_reason_or_nothing", "in one line"),
+        ("repeats", "answers_with_a_reason_or_nothing", "the broker writes 'risk:'"),
+        ("changes its mind", "a_rule_without_state_answers_the_same_again", "state belongs in build"),
+    ],
+)
+def test_the_kit_catches_an_unlawful_risk_rule(fault, law, sentence):
+    with pytest.raises(AssertionError, match=sentence):
+        ask(RiskRuleLaws, law, model=Weekly(fault=fault))
+    with pytest.raises(AssertionError, match="neither check nor build"):
+        ask(RiskRuleLaws, "checks_or_builds_what_checks", model=Careless())
 
 
 def test_a_truncation_that_cuts_nothing_proves_nothing():

@@ -11,6 +11,7 @@ from qengine_core.testing.conformance import (
     FeedLaws,
     OrderTypeLaws,
     PluginLaws,
+    RiskRuleLaws,
     SlippageLaws,
     check_calendar,
     check_commission,
@@ -18,6 +19,7 @@ from qengine_core.testing.conformance import (
     check_feed,
     check_hook_module,
     check_order_type,
+    check_risk_rule,
     check_slippage,
 )
 from qengine_core.testing.financing import FinancingLaws, check_financing
@@ -30,6 +32,7 @@ __all__ = [
     "FinancingLaws",
     "OrderTypeLaws",
     "PluginLaws",
+    "RiskRuleLaws",
     "SlippageLaws",
     "check_calendar",
     "check_commission",
@@ -38,6 +41,7 @@ __all__ = [
     "check_financing",
     "check_hook_module",
     "check_order_type",
+    "check_risk_rule",
     "check_slippage",
     "plugin_sandbox",
 ]

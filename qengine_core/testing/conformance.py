@@ -29,7 +29,7 @@ import numpy as np
 from qengine_core.blocks import Block, Source
 from qengine_core.manager import Registered
 from qengine_core.params import describe, structure, unstructure
-from qengine_core.vocabulary import Instrument
+from qengine_core.vocabulary import NAN, Instrument, OrderRequest
 
 __all__ = [
     "CalendarLaws",
@@ -38,6 +38,7 @@ __all__ = [
     "FeedLaws",
     "OrderTypeLaws",
     "PluginLaws",
+    "RiskRuleLaws",
     "SlippageLaws",
     "check_calendar",
     "check_commission",
@@ -45,6 +46,7 @@ __all__ = [
     "check_feed",
     "check_hook_module",
     "check_order_type",
+    "check_risk_rule",
     "check_slippage",
     "run_laws",
 ]
@@ -393,6 +395,60 @@ class CalendarLaws(ComponentLaws):
         assert answer is self.model.covers(Instrument(name="(nobody's)")), "covers() answers differently each time."
 
 
+class RiskRuleLaws(ComponentLaws):
+    """The laws of a risk rule. One with state sets ``rule``, too: what its ``build`` returned in some run."""
+
+    rule: Any = None
+
+    def test_checks_or_builds_what_checks(self) -> None:
+        name = type(self.model).__name__
+        assert hasattr(self.model, "check") or hasattr(self.model, "build"), f"{name} has neither check nor build."
+
+    def test_answers_with_a_reason_or_nothing(self) -> None:
+        """The reason is the tail of ``risk:...``, on one line."""
+        for request in self._requests():
+            answer = self._check(request)
+            assert isinstance(answer, str), f"check() must return a str, not {answer!r}, for {request}."
+            is_plain = answer == answer.strip() and answer.isprintable()
+            assert is_plain, f"check() returns {answer!r}: say it in one line."
+            assert not answer.startswith("risk:"), f"check() returns {answer!r}: the broker writes 'risk:' before it."
+
+    def test_a_rule_without_state_answers_the_same_again(self) -> None:
+        if hasattr(self.model, "build"):
+            return
+        for request in self._requests():
+            first, second = self._check(request), self._check(request)
+            assert first == second, (
+                f"check() returns {first!r}, then {second!r}, for {request}: state belongs in build()."
+            )
+
+    def _check(self, request: OrderRequest) -> Any:
+        rule = self.model if self.rule is None else self.rule
+        return rule.check(request) if hasattr(rule, "check") else ""
+
+    def _requests(self) -> Iterator[OrderRequest]:
+        grid = itertools.product((1, -1), (1e-8, 100.0, 1e9), ((NAN, NAN), (9.0, NAN), (NAN, 11.0)), (NAN, 10.0))
+        for number, ((side, quantity, (limit, trigger), mark), (position, is_exit, waits)) in enumerate(
+            itertools.product(grid, ((0.0, False, False), (50.0, False, False), (-1e9, True, False), (0.0, True, True)))
+        ):
+            yield OrderRequest(
+                ts=1_577_836_800_000_000_000 + number,
+                code=0,
+                instrument=Instrument(name="X", multiplier=50.0),
+                side=side,
+                quantity=quantity,
+                limit=limit,
+                trigger=trigger,
+                type="market",
+                tag="",
+                mark=mark,
+                position=position,
+                working=7.0,
+                is_exit=is_exit,
+                waits=waits,
+            )
+
+
 class PluginLaws(_Laws):
     """The laws of a plugin as a whole. Set ``hook_module`` to its dotted name, as in the entry point."""
 
@@ -466,6 +522,11 @@ def check_feed(feed: Any, truncated: Any = None) -> None:
 def check_calendar(model: Any) -> None:
     """Every law of a calendar, in 2020. Raises AssertionError naming the session that breaks one."""
     run_laws(type("Laws", (CalendarLaws,), {"model": model}))
+
+
+def check_risk_rule(model: Any, rule: Any = None) -> None:
+    """Every law of a risk rule; ``rule`` is what one with state has built. Raises AssertionError naming the request."""
+    run_laws(type("Laws", (RiskRuleLaws,), {"model": model, "rule": rule}))
 
 
 def check_component(component: Any) -> None:

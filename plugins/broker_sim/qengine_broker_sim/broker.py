@@ -16,6 +16,7 @@ from qengine_portfolio.view import BARS, KINDS
 from qengine_broker_sim import entries
 from qengine_broker_sim.board import Board
 from qengine_broker_sim.costs import COMMISSION, SLIPPAGE
+from qengine_broker_sim.desk import RiskDesk
 from qengine_broker_sim.lastrows import LastRows
 from qengine_broker_sim.layout import (
     ACCEPTED,
@@ -88,6 +89,8 @@ _POLICIES = (
 )
 _MARKET, _LIMIT = 0, 1  # numbers of the names of types
 _CANCELLED, _REQUESTED = int(CANCELLED), REASONS.index("requested")
+_REDUCE_ONLY = (FORM.names or ()).index("reduce_only")
+_YIELDS = (FORM.names or ()).index("yields")
 _PLAIN = MARKET_LEG[3:]  # what a market or limit order leaves as it is
 
 
@@ -133,6 +136,7 @@ class MatchingBroker(Participant):
         self._cancels_on_arrival = settings.cancel_on_arrival
         self._remembers_rows = self._last_rows is not None
         self._fills_at_once = settings.fill_timing in ("same-close", "at-once")
+        self._desk: RiskDesk | None = None
         self._is_special = False  # any of these
         # The rows known to fill nothing, and the row up to which matching is done.
         self._quiet_block: Block | None = None
@@ -240,17 +244,41 @@ class MatchingBroker(Participant):
     def _send_with_care(self, view: int, now: int, *order: Any) -> int:
         """Send an order where more may come of it at once than a record, or where it takes time to arrive."""
         self._make_room()
-        arrives = order[-1] and not self._has_ended and not self._delay
+        arrives = order[-1] and not self._has_ended and not self._delay and self._desk is None
         index: int = entries.submit(self._sim, view, self._clock.position.row, now, *order[:-1], arrives)
         if self._has_ended:  # in answer to the end of the data; announcing it could go on for ever
             entries.cancel(self._sim, index, int(EXPIRED), self._reason("end-of-data"), now)
             self._head["event_count"] = 0
-        elif self._delay and order[-1]:
-            self._arrive_later(index)
+        elif order[-1] and not arrives and self._passes(index):
+            if self._delay:
+                self._arrive_later(index)
+            else:
+                entries.arrive(self._sim, view, self._clock.position.row, index, now)
         self._announce()
         self._quiet_block = None
         self._pending.append(None)
         return index
+
+    def _passes(self, *indices: int) -> bool:
+        """Whether the risk rules let the orders of a recipe through; if one is refused, all are."""
+        reasons = [] if self._desk is None else list(map(self._desk.refusal, indices))
+        refusal = next(filter(None, reasons), "")
+        if refusal:
+            for index in reversed(indices):  # children first, lest they end with their parent
+                self._announce()
+                self._make_room()
+                entries.cancel(self._sim, index, int(REJECTED), self._reason(refusal), self._clock.now)
+            self._announce()
+        elif self._desk is not None:
+            for index in filter(self._desk.only_closes, indices):
+                self._keep_from_opening(index)
+        return not refusal
+
+    def _keep_from_opening(self, index: int) -> None:
+        """Let an order that has not arrived yet reduce a position, and nothing else."""
+        form = list(self._forms[self._table.fields["form"][index]])
+        form[_REDUCE_ONLY] = 1
+        self._table.fields["form"][index] = self._number_of(tuple(form))
 
     def _arrive_later(self, *indices: int) -> None:
         """Let orders of one recipe arrive together, when latency is over."""
@@ -274,13 +302,10 @@ class MatchingBroker(Participant):
         draft = self._draft
         if time_in_force in _OF_A_SESSION and not self._sees_sessions:
             self._sees_sessions, self._seen_block = True, None
-        form = _form_of(time_in_force, leg)
-        number = self._forms.number(form)
-        if number == len(self._form_records):
-            self._form_records = np.array(list(self._forms), FORM)
-            self._head["forms"] = address(self._form_records)
-            self._table.times_in_force.append(int(form[0]))
-        draft["trail"], draft["ratio"] = leg.trail, leg.ratio
+        number = self._number_of(_form_of(time_in_force, leg))
+        draft["trail"], draft["ratio"], draft["mark"] = leg.trail, leg.ratio, leg.mark
+        if leg.tag:
+            draft["tag"] = self._table.tags.number(leg.tag)
         # The trigger of a trailing order follows from its mark; until that is known it is out of reach.
         trigger = side * leg.side * _INF if leg.trail == leg.trail else leg.trigger
         if leg.delay:
@@ -291,6 +316,17 @@ class MatchingBroker(Participant):
         elif time_in_force is _DAY:
             self._end_with_session(index, code)
         return index
+
+    def _number_of(self, form: tuple[float, ...]) -> int:
+        """The number of a form, which is written down where it is new."""
+        number: int = self._forms.number(form)
+        if number == len(self._form_records):
+            self._form_records = np.array(list(self._forms), FORM)
+            self._head["forms"] = address(self._form_records)
+            self._table.times_in_force.append(int(form[0]))
+            self._table.reducing.append(bool(form[_REDUCE_ONLY]))
+            self._table.yielding.append(bool(form[_YIELDS]))
+        return number
 
     def _send_legs(
         self,
@@ -303,7 +339,9 @@ class MatchingBroker(Participant):
     ) -> int:
         """Several legs: all are written down and tied together before the first arrives."""
         draft, sent, groups = self._draft, list[int](), dict[int, int]()
+        tag = draft["tag"][0]
         for leg in legs:
+            draft["tag"] = tag
             if not -1 <= leg.parent < len(sent):
                 raise ConfigError(f"A leg names leg {leg.parent} as its parent, which does not come before it.")
             draft["kin"] = sent[-1] if sent else -1
@@ -312,9 +350,11 @@ class MatchingBroker(Participant):
             sent.append(self._send_leg(code, side, quantity, leg, time_in_force, name, False))
             if leg.group >= 0:
                 groups.setdefault(leg.group, sent[-1])
+        if self._has_ended or not self._passes(*sent):
+            return sent[0]
         if self._delay:
             self._arrive_later(*sent)
-        elif not self._has_ended:
+        else:
             self._arrive(sent)
         return sent[0]
 
@@ -375,6 +415,10 @@ class MatchingBroker(Participant):
     def amend(self, order: Order, quantity: float = NAN, limit: float = NAN, trigger: float = NAN) -> str:
         """Change a resting order; what is NaN stays. Returns why the account refuses, or nothing."""
         assert isinstance(order, SimulatedOrder)
+        if self._desk is not None and order.is_open:
+            against = self._desk.refusal(order.place, quantity, limit, trigger)
+            if against:
+                return against
         clock = self._clock
         view, row = self._see(clock.block), clock.position.row
         refusal = entries.amend(self._sim, view, row, order.place, quantity, limit, trigger)
@@ -382,8 +426,8 @@ class MatchingBroker(Participant):
         self._pending.append(None)
         return self._table.reasons[refusal]
 
-    def open_orders(self, code: int | None = None) -> Sequence[Order]:
-        """Orders that can still fill, oldest first; of one instrument or of all."""
+    def open_orders(self, code: int | None = None, *, of_rules: bool = False) -> Sequence[Order]:
+        """Orders that can still fill, oldest first; of one instrument or of all, with those of rules or without."""
         if not self._open[0]:
             return []
         following = self._table.fields["next"]
@@ -394,11 +438,22 @@ class MatchingBroker(Participant):
             while index >= 0:
                 found.append(index)
                 index = following[index]
+        if not of_rules:
+            forms, yielding = self._table.fields["form"], self._table.yielding
+            found = [index for index in found if not yielding[forms[index]]]
         return [SimulatedOrder((self._table, index)) for index in sorted(found)]
 
     def pending(self, code: int) -> float:
         """The signed quantity that open orders of an instrument may still trade, but for exits and triggers."""
         return entries.pending(self._sim, 0, code) if self._open[0] else 0.0
+
+    def exposure(self, code: int = -1, side: int = 1, quantity: float = 0.0) -> tuple[float, float, float]:
+        """What is at work if all that is open fills, and one order more: gross, long and short. See the role."""
+        view, row = self._see(self._clock.block), self._clock.position.row
+        gross, long, short = (
+            entries.exposure(self._sim, view, row, 0, code, side, float(quantity), which) for which in range(3)
+        )
+        return gross, long, short
 
     def _end(self, index: int, state: SupportsInt, reason: str) -> None:
         """End an order that has not filled to the end."""
@@ -489,10 +544,14 @@ class MatchingBroker(Participant):
     def on_start(self) -> None:
         self._announces = self._agenda.listens(OrderUpdate) or self._agenda.listens(Fill)
         self._head["announces"] = self._announces
-        self._is_special = self._announces or bool(self._delay) or self._fills_at_once or not self._cancels_on_arrival
+        run = self._run
+        if run.risk or "position_rule" in run.built:
+            self._desk = RiskDesk(run, self._table, self._books, self._sim, self._in_flight)
+        takes_time = bool(self._delay) or self._fills_at_once or not self._cancels_on_arrival
+        self._is_special = self._announces or takes_time or self._desk is not None
 
     def on_stop(self) -> None:
-        for order in self.open_orders():
+        for order in self.open_orders(of_rules=True):
             if order.is_open:  # not ended with another
                 assert isinstance(order, SimulatedOrder)
                 self._end(order.place, EXPIRED, "end-of-data")
@@ -579,6 +638,7 @@ def _form_of(time_in_force: TimeInForce, leg: Leg) -> tuple[float, ...]:
         int(leg.group_reduces),
         int(leg.post_only),
         int(leg.reduce_only),
+        int(leg.yields),
         _SHAPES[leg.from_fill],
         leg.display if leg.display == leg.display else _INF,
         leg.participation if leg.participation == leg.participation else _INF,

@@ -40,7 +40,19 @@ from qengine_broker_sim.layout import (
 from qengine_broker_sim.matching import fills_at_all, match_instant
 from qengine_broker_sim.resting import forms_of, heads_of, link, next_match, orders_of, queues_of, refresh, views_of
 
-__all__ = ["amend", "arrive", "cancel", "match", "note", "pending", "search", "submit"]
+__all__ = [
+    "amend",
+    "arrive",
+    "cancel",
+    "closing",
+    "exposure",
+    "match",
+    "note",
+    "pending",
+    "search",
+    "submit",
+    "working",
+]
 
 _DUST = 1e-9
 
@@ -79,7 +91,7 @@ def _arrive(sim, seen_by, row, index, now):
     if order.parent < 0:
         order.active, order.allowed = 1, order.quantity
     if order.trail == order.trail and (order.parent < 0 or heads_of(sim)[0].trail_start == TRAIL_FROM_SENDING):
-        order.mark = mark
+        order.mark = order.mark if order.mark == order.mark else mark
         order.trigger = trailed(order, forms_of(sim)[order.form])
     reason = admit(sim, index, mark, now) if order.quantity > 0 else ZERO_QUANTITY
     if reason != NO_REASON:
@@ -231,12 +243,83 @@ def _changing(stamp: str) -> tuple[Any, ...]:
         while index >= 0:
             order = orders[index]
             waits = order.trigger == order.trigger and not order.triggered
-            if order.account == account and order.parent < 0 and order.group < 0 and not waits:
+            counts = order.account == account and order.parent < 0 and order.group < 0 and not waits
+            if counts and not forms_of(sim)[order.form].yields:
                 total += order.side * (order.quantity - order.filled)
             index = order.next
         return total
 
     return amend, cancel, pending
+
+
+@njit
+def _opens(sim, order, index):
+    """Whether an order may open a position: no child, no second of a group, and not only there to reduce."""
+    is_alternative = order.group >= 0 and order.group != index
+    return order.parent < 0 and not is_alternative and not forms_of(sim)[order.form].reduce_only
+
+
+@njit
+def _still_to_trade(sim, account, code, side, counts_triggers):
+    """What an account's open orders of a side may still trade of an instrument, exits left out."""
+    orders, total = orders_of(sim), 0.0
+    index = queues_of(sim)[code].first
+    while index >= 0:
+        order = orders[index]
+        waits = order.trigger == order.trigger and not order.triggered
+        is_its = order.account == account and order.side == side
+        if is_its and (counts_triggers or not waits) and _opens(sim, order, index):
+            total += order.quantity - order.filled
+        index = order.next
+    return total
+
+
+def _exposing(stamp: str) -> tuple[Any, ...]:
+    """What risk rules ask for."""
+
+    @njit("float64(int64, int64, int64, int64, int64)", cache=True)
+    def working(sim, account, code, side, counts_triggers):
+        """What open orders of a side may still trade, those that can only reduce left out."""
+        _ = stamp
+        return _still_to_trade(sim, account, code, side, counts_triggers)
+
+    @njit("float64(int64, int64, int64, int64)", cache=True)
+    def closing(sim, account, code, side):
+        """What open orders of a side, not waiting for a trigger, may still trade, those that yield left out."""
+        _ = stamp
+        orders, total = orders_of(sim), 0.0
+        index = queues_of(sim)[code].first
+        while index >= 0:
+            order = orders[index]
+            waits = order.trigger == order.trigger and not order.triggered
+            is_its = order.account == account and order.side == side
+            is_first = order.parent < 0 and (order.group < 0 or order.group == index)
+            if is_its and is_first and not waits and not forms_of(sim)[order.form].yields:
+                total += order.quantity - order.filled
+            index = order.next
+        return total
+
+    @njit("float64(int64, int64, int64, int64, int64, int64, float64, int64)", cache=True)
+    def exposure(sim, seen_by, row, account, code, side, quantity, which):
+        """Gross (0), long (1) or short (2) value at work if all that is open fills, and one order more."""
+        _ = stamp
+        _mark_up_to(sim, seen_by, row)
+        books, total = heads_of(sim)[0].books, 0.0
+        marks = booking.marks_of(books)
+        for at in range(heads_of(sim)[0].queue_count):
+            held = booking.positions_of(books)[booking.place_of(books, account, at)].quantity
+            bought = _still_to_trade(sim, account, at, 1, YES) + (quantity if at == code and side > 0 else 0.0)
+            sold = _still_to_trade(sim, account, at, -1, YES) + (quantity if at == code and side < 0 else 0.0)
+            if held == 0.0 and bought == 0.0 and sold == 0.0:
+                continue
+            value = abs(marks[at]) * booking.unit_value(books, at)
+            if which == 0:
+                total += max(abs(held), abs(held + bought), abs(held - sold)) * value
+            else:
+                total += (held + bought if which == 1 else held - sold) * value
+        return total
+
+    return working, closing, exposure
 
 
 def _matching(stamp: str) -> tuple[Any, ...]:
@@ -271,4 +354,5 @@ _STAMP = stamp_of(
 )
 submit, arrive = map(direct, _sending(_STAMP))
 amend, cancel, pending = map(direct, _changing(_STAMP))
+working, closing, exposure = map(direct, _exposing(_STAMP))
 match, note, search = map(direct, _matching(_STAMP))

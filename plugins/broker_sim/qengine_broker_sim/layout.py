@@ -93,6 +93,7 @@ FORM = np.dtype(
         ("group_mode", "i8"),
         ("post_only", "i8"),
         ("reduce_only", "i8"),
+        ("yields", "i8"),  # it comes after all others that act at the same price at the same moment
         ("from_fill", "i8"),  # prices are offsets (1) or fractions (2) from what the parent filled at
         ("display", "f8"),  # the most that shows, and fills, per row; infinite: all
         ("participation", "f8"),  # this order's own share of a row's volume; infinite: no limit

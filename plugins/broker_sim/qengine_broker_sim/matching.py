@@ -415,17 +415,21 @@ def _walk(sim, view, row, code, now, path, taken):
 
 @njit
 def _first_ready(sim, view, row, code, token, now, ask, bid, is_opening, is_closing):
-    """The oldest order that acts at the present price, or -1."""
+    """The oldest order that acts at the present price, of those that yield only if there is no other; or -1."""
     orders, forms = orders_of(sim), forms_of(sim)
-    index = queues_of(sim)[code].first
+    index, yielding = queues_of(sim)[code].first, -1
     while index >= 0:
         order = orders[index]
         if may_act(sim, view, row, index, token, now) and _is_ready(sim, index, ask if order.side > 0 else bid):
-            time_in_force = forms[order.form].time_in_force
+            form = forms[order.form]
+            time_in_force = form.time_in_force
             if (is_opening or time_in_force != AT_OPEN) and (is_closing or time_in_force != AT_CLOSE):
-                return index
+                if not form.yields:
+                    return index
+                if yielding < 0:
+                    yielding = index
         index = order.next
-    return -1
+    return yielding
 
 
 @njit

@@ -46,6 +46,8 @@ class OrderTable:
         self.tags = Interned([""])
         self.reasons = Interned(REASONS)
         self.times_in_force = [0]  # by form
+        self.reducing = [False]  # by form: whether it can only reduce a position
+        self.yielding = [False]  # by form: whether it is of a rule, and comes after all others
         self.records = np.zeros(0, ORDER)
         self.room = 0
         self.fields: dict[str, Any] = {}

@@ -28,6 +28,8 @@ _COMPONENTS = (
     "slippage",
     "financing",
     "calendar",
+    "risk",
+    "position_rule",
     "report",
     "runner",
 )

@@ -219,6 +219,17 @@ class Context:
         """Orders that can still fill, oldest first."""
         return self._broker.open_orders(None if instrument is None else self._code(instrument))
 
+    def kill(self, reason: str = "") -> None:
+        """Trip the run's kill switch: from now on only exits are let through, and its action is taken.
+
+        Raises ConfigError if the run has none: it is the risk rule 'kill-switch'.
+        """
+        switches = [rule.kill for rule in self._run.risk if hasattr(rule, "kill")]
+        if not switches:
+            raise ConfigError("ctx.kill() needs a kill switch: add the risk rule 'kill-switch' to the run.")
+        for kill in switches:
+            kill(reason)
+
     # Interest and time ------------------------------------------------------------------------------
 
     def subscribe(

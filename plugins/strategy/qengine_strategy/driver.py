@@ -61,6 +61,8 @@ class StrategyDriver(Participant):
         self._sessions = self._watch_each_calendar() if hears else {}  # by instrument code
         self._watches = tuple(dict.fromkeys(self._sessions.values()))
         self._listen()
+        for rule in strategy.position_rules():
+            run.add("position_rule", rule)
 
     # Interest ---------------------------------------------------------------------------------------
 

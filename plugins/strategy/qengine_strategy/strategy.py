@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, dataclass_transform
 
 import attrs
@@ -72,6 +73,13 @@ class Strategy:
 
     def on_stop(self, ctx: Context) -> None:
         """The data has ended. Orders sent now stay unfilled."""
+
+    def position_rules(self) -> Sequence[Any]:
+        """Position rules that come with this strategy, beside those of the run; asked for once, before the run.
+
+        As in ``return [StopLoss(fraction=self.stop)]``, with ``from qengine_risk import StopLoss``.
+        """
+        return ()
 
     def build(self, run: Run) -> Any:
         """The participant that calls this strategy in one run."""
