@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 from published import data, fills_of, final, golden
-from qengine_broker_sim import SimulatedBroker
 from qengine_costs import NoCommission, PerContract
 from qengine_feeds import CsvFeed
-from qengine_portfolio import StandardLedger
 from qengine_strategy import Strategy
 from talipp.indicators import SMA
 
@@ -36,12 +34,15 @@ class Crossover(Strategy):
 
 
 REPORTS = []
+# A contract of 38,000 is bought for a margin of 1,000, which the account always has: nothing is ever refused.
+MARGIN = {"buying_power": "off", "admission": "at-fill"}
 
 
 @pytest.mark.parametrize(
-    ("name", "multiplier", "commission"), [("run_A", 1.0, NoCommission()), ("run_B", 10.0, PerContract(rate=2.0))]
+    ("name", "multiplier", "commission", "rules"),
+    [("run_A", 1.0, NoCommission(), {}), ("run_B", 10.0, PerContract(rate=2.0), MARGIN)],
 )
-def test_a_crossover_of_close_and_average(name, multiplier, commission):
+def test_a_crossover_of_close_and_average(name, multiplier, commission, rules):
     expected = golden("backtrader-sma-cross")
     result = Engine(
         feed=CsvFeed(
@@ -51,9 +52,10 @@ def test_a_crossover_of_close_and_average(name, multiplier, commission):
             instrument="INDEX",
             multiplier=multiplier,
         ),
+        profile="backtrader",
         strategy=Crossover(),
-        ledger=StandardLedger(cash=10_000.0),
-        broker=SimulatedBroker(fill_on_zero_volume=True, buying_power="off"),  # the index has no volume
+        ledger={"cash": 10_000.0},
+        broker=rules,
         commission=commission,
     ).run()
     signals = REPORTS.pop()

@@ -7,11 +7,9 @@ import datetime as dt
 import polars as pl
 import pytest
 from published import data, final, golden
-from qengine_broker_sim import SimulatedBroker
 from qengine_calendars import Exchange
 from qengine_costs import PerShare, VolumeShare
 from qengine_feeds import FrameFeed
-from qengine_portfolio import StandardLedger
 from qengine_reporting.metrics import metrics_of
 from qengine_strategy import Strategy
 
@@ -36,8 +34,10 @@ def sessions(start, end, *symbols):
     return rows.with_columns(dates.cast(pl.String).alias("date")).sort("date", "symbol")
 
 
-def run(frame, strategy, **feed):
+def run(frame, strategy):
+    """Under the profile, with the costs that the examples were published with."""
     return Engine(
+        profile="zipline",
         feed=FrameFeed(
             frame=frame,
             columns={"ts": "date", "instrument": "symbol"},
@@ -45,13 +45,10 @@ def run(frame, strategy, **feed):
             session_close="16:00",
             time_zone="America/New_York",
             lot_size=1.0,
-            **feed,
         ),
         strategy=strategy,
-        ledger=StandardLedger(cash=10_000_000.0),
-        broker=SimulatedBroker(
-            fill_timing="next-close", buying_power="off", participation_limit=0.025, clip_to_range=False
-        ),
+        ledger={"cash": 10_000_000.0},
+        broker={"participation_limit": 0.025},
         commission=PerShare(rate=0.0075, minimum=1.0),
         slippage=VolumeShare(price_impact=0.1),
         calendar=Exchange(name="NYSE"),
