@@ -239,7 +239,8 @@ class OrderRequest(NamedTuple):
 
     ``limit`` and ``trigger`` are prices (NaN: none), ``mark`` the last known price (NaN: none yet), ``position``
     the signed quantity held, and ``working`` what open orders of the same side may still trade, those left out that
-    can only reduce a position. ``is_exit`` says that the order can but bring the position closer to zero.
+    can only reduce a position. ``unit_value`` is what a price of 1 is worth, in the account's currency (NaN where no
+    rate is known). ``is_exit`` says that the order can but bring the position closer to zero.
     ``waits`` marks a leg that waits for another to fill; its prices may be distances from that fill.
     """
 
@@ -253,6 +254,7 @@ class OrderRequest(NamedTuple):
     type: str
     tag: str
     mark: float
+    unit_value: float
     position: float
     working: float
     is_exit: bool

@@ -442,6 +442,7 @@ class RiskRuleLaws(ComponentLaws):
                 type="market",
                 tag="",
                 mark=mark,
+                unit_value=50.0,
                 position=position,
                 working=7.0,
                 is_exit=is_exit,

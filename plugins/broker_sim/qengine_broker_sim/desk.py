@@ -66,6 +66,7 @@ class RiskDesk:
             type=self._table.types[field("type", index)],
             tag=self._table.tags[field("tag", index)],
             mark=self._ledger.mark(code),
+            unit_value=self._unit_value(code),
             position=self._held(index),
             working=working,
             is_exit=is_exit,
@@ -79,6 +80,10 @@ class RiskDesk:
         """A trailing order has no price of its own yet."""
         trail, trigger = self._field("trail", index), self._field("trigger", index)
         return NAN if trail == trail else float(trigger)
+
+    def _unit_value(self, code: int) -> float:
+        instrument = self._books.instruments[code]
+        return float(instrument["multiplier"] * self._books.rates[instrument["currency"]])
 
     def _held(self, index: int) -> float:
         place = self._field("account", index) * len(self._instruments) + self._field("code", index)

@@ -35,7 +35,7 @@ class PositionCheck:
             return "max-position-quantity"
         if settings.notional is None and settings.fraction is None:
             return ""
-        value = after * abs(request.mark) * request.instrument.multiplier
+        value = after * abs(request.mark) * request.unit_value
         if value != value:
             return "no-price"
         if settings.notional is not None and value > settings.notional * _SLACK:

@@ -39,7 +39,7 @@ class MaxOrder:
     notional: float | None = param(
         default=None,
         help="Largest value, at the limit, else the trigger, else the last price; none: no limit.",
-        unit="instrument currency",
+        unit="account currency",
         gt=0,
     )
     instruments: tuple[str, ...] = param(default=(), help=_WHOSE)
@@ -55,7 +55,7 @@ class MaxOrder:
             return "max-order-quantity"
         if self.notional is None:
             return ""
-        value = request.quantity * abs(price_of(request)) * request.instrument.multiplier
+        value = request.quantity * abs(price_of(request)) * request.unit_value
         if value != value:
             return "no-price"
         return "max-order-notional" if value > self.notional * _SLACK else ""

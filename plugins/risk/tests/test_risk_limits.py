@@ -14,6 +14,7 @@ from qengine_risk import (
     MaxPosition,
     OrderRate,
     PriceCollar,
+    StopLoss,
 )
 from qengine_strategy import Strategy
 from qengine_strategy.testing import bars, drive
@@ -215,6 +216,18 @@ def test_an_exit_never_opens_a_position():
     result = run({1: buy(10), 3: [sell(15, type=Exit()), sell(5, type=Exit())]}, None)
     assert result.fills["quantity"].to_list() == [10.0, 10.0]
     assert ends(result)[1:] == [("cancelled", "reduce-only"), ("cancelled", "reduce-only")]
+
+
+def test_a_run_without_rules_sends_orders_without_detours():
+    """No rule is asked, and nobody asks whether there is one: orders go straight to the compiled core."""
+    found = []
+
+    def look(ctx):
+        found.append((ctx._run.broker._is_special, ctx._run.broker._desk is not None))
+
+    for rules, exits in ((None, None), ([LongOnly()], None), (None, [StopLoss(amount=1.0)])):
+        drive(Script(script={1: [look]}), FLAT, risk=rules, position_rule=exits)
+    assert found == [(False, False), (True, True), (True, True)]
 
 
 @component
