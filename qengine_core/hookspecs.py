@@ -21,6 +21,7 @@ from qengine_core.roles import (
     ComponentSpec,
     FeedSpec,
     FinancingSpec,
+    LatencySpec,
     LedgerSpec,
     OrderTypeSpec,
     PositionRuleSpec,
@@ -121,6 +122,11 @@ class Specs:
         raise NotImplementedError
 
     @hookspec
+    def qengine_latency_models(self) -> Iterable[LatencySpec]:
+        """Announce models of latency."""
+        raise NotImplementedError
+
+    @hookspec
     def qengine_calendars(self) -> Iterable[CalendarSpec]:
         """Announce trading calendars."""
         raise NotImplementedError
@@ -184,6 +190,7 @@ REGISTRATION_HOOKS: Mapping[str, type[ComponentSpec[Any]]] = {
     "qengine_commission_models": CommissionSpec,
     "qengine_slippage_models": SlippageSpec,
     "qengine_financing_models": FinancingSpec,
+    "qengine_latency_models": LatencySpec,
     "qengine_calendars": CalendarSpec,
     "qengine_risk_rules": RiskRuleSpec,
     "qengine_position_rules": PositionRuleSpec,
@@ -229,6 +236,9 @@ class Implements:
 
     def financing_models(self, function: Announcing[FinancingSpec]) -> Announcing[FinancingSpec]:
         return cast("Announcing[FinancingSpec]", _mark(function, "qengine_financing_models"))
+
+    def latency_models(self, function: Announcing[LatencySpec]) -> Announcing[LatencySpec]:
+        return cast("Announcing[LatencySpec]", _mark(function, "qengine_latency_models"))
 
     def calendars(self, function: Announcing[CalendarSpec]) -> Announcing[CalendarSpec]:
         return cast("Announcing[CalendarSpec]", _mark(function, "qengine_calendars"))

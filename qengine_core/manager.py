@@ -36,6 +36,7 @@ _HOMES: Mapping[str, str] = {
     "command": "qengine-config",
     "commission": "qengine-costs",
     "feed": "qengine-feeds",
+    "latency": "qengine-broker-sim",
     "ledger": "qengine-portfolio",
     "order_type": "qengine-orders",
     "position_rule": "qengine-risk",

@@ -43,6 +43,9 @@ __all__ = [
     "FeedSpec",
     "FinancingComponent",
     "FinancingSpec",
+    "Latency",
+    "LatencyModel",
+    "LatencySpec",
     "Ledger",
     "LedgerComponent",
     "LedgerSpec",
@@ -302,6 +305,28 @@ class FinancingComponent(Protocol):
         ...
 
 
+class Latency(Protocol):
+    """How long messages travel, in nanoseconds, none negative; the same for the same time however often it is asked."""
+
+    def entry(self, ts: int) -> int:
+        """From the strategy to the market: of an order, a change or a cancellation sent at ``ts``."""
+        ...
+
+    def feed(self, ts: int) -> int:
+        """From the market to the strategy: of a row of market data of ``ts``."""
+        ...
+
+    def response(self, ts: int) -> int:
+        """From the market to the strategy: of a fill or a state of an order of ``ts``."""
+        ...
+
+
+class LatencyModel(Protocol):
+    """A way to know latencies; makes what a run asks. A broker takes one as a parameter."""
+
+    def build(self, run: Run) -> Latency: ...
+
+
 class Calendar(Protocol):
     """When a market trades: its sessions, with holidays and early closes."""
 
@@ -425,6 +450,10 @@ class SlippageSpec(ComponentSpec[SlippageModel]):
 
 class FinancingSpec(ComponentSpec[FinancingComponent]):
     kind = "financing"
+
+
+class LatencySpec(ComponentSpec[LatencyModel]):
+    kind = "latency"
 
 
 class CalendarSpec(ComponentSpec[Calendar]):

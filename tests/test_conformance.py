@@ -7,11 +7,13 @@ import itertools
 import math
 import pickle
 from types import SimpleNamespace
+from typing import Any
 
 import attrs
 import numpy as np
 import polars as pl
 import pytest
+from qengine_broker_sim import MeasuredLatency
 from qengine_costs import Charge
 from qengine_orders import Limit, Stop
 
@@ -23,6 +25,7 @@ from qengine_core.testing import (
     CalendarLaws,
     CommissionLaws,
     FeedLaws,
+    LatencyLaws,
     OrderTypeLaws,
     RiskRuleLaws,
     SlippageLaws,
@@ -32,6 +35,7 @@ from qengine_core.testing import (
     check_feed,
     check_financing,
     check_hook_module,
+    check_latency,
     check_order_type,
     check_risk_rule,
     check_slippage,
@@ -94,6 +98,7 @@ EXAMPLES = {
 }
 # Feeds that need data to read are given some below; commands are not settings of a run.
 ELSEWHERE = {("financing", "dividends"), ("feed", "csv"), ("feed", "frame"), ("feed", "parquet")}
+ELSEWHERE = {("feed", "csv"), ("feed", "frame"), ("feed", "parquet"), ("latency", "measured")}
 ENTRIES = [
     entry
     for kind in (
@@ -102,6 +107,7 @@ ENTRIES = [
         "commission",
         "feed",
         "financing",
+        "latency",
         "ledger",
         "order_type",
         "position_rule",
@@ -122,6 +128,37 @@ def test_a_first_party_component_obeys_the_laws_of_its_kind(entry):
     made = spec.component(**EXAMPLES.get((spec.kind, spec.name), {}))
     CHECKS.get(spec.kind, check_component)(made)
     check_record(entry)
+
+
+def test_measured_latencies_obey_the_laws_of_theirs(tmp_path):
+    path = tmp_path / "latency.csv"
+    start = LatencyLaws.times[5]
+    rows = [(start, start + 7, start + 9), (start + 10**10, start + 11**10, start + 12**10)]
+    path.write_text("\n".join(["req_ts,exch_ts,resp_ts", *(f"{a},{b},{c}" for a, b, c in rows)]))
+    check_latency(MeasuredLatency(path=path))
+    check_record(Plugins.discover().find("latency", "measured"))
+
+
+@component
+class Stumbling:
+    """A latency that changes after ten questions."""
+
+    first: Any = param(default=1, help="The first ten answers.")
+    later: Any = param(default=1, help="Those after.")
+
+    def build(self, run):
+        answers = itertools.chain(itertools.repeat(self.first, 10), itertools.repeat(self.later))
+        return SimpleNamespace(entry=lambda ts: next(answers), feed=lambda ts: 0, response=lambda ts: 0)
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "sentence"),
+    [(-1, -1, "cannot arrive before it is sent"), (0.5, 0.5, "must be an int"), (1, 2, "in another order")],
+)
+def test_the_kit_catches_an_unlawful_latency(first, later, sentence):
+    check_latency(Stumbling())
+    with pytest.raises(AssertionError, match=sentence):
+        check_latency(Stumbling(first=first, later=later))
 
 
 @pytest.mark.parametrize("kind", ["bar", "trade", "quote"])

@@ -36,6 +36,7 @@ __all__ = [
     "CommissionLaws",
     "ComponentLaws",
     "FeedLaws",
+    "LatencyLaws",
     "OrderTypeLaws",
     "PluginLaws",
     "RiskRuleLaws",
@@ -45,6 +46,7 @@ __all__ = [
     "check_component",
     "check_feed",
     "check_hook_module",
+    "check_latency",
     "check_order_type",
     "check_risk_rule",
     "check_slippage",
@@ -450,6 +452,29 @@ class RiskRuleLaws(ComponentLaws):
             )
 
 
+class LatencyLaws(ComponentLaws):
+    """The laws of a latency model, asked at ``times`` (ns UTC). One that needs a run to be built is given ``run``."""
+
+    times: ClassVar[tuple[int, ...]] = tuple(range(1_577_836_800_000_000_000, 1_577_836_860_000_000_000, 1_234_567_891))
+    run: Any = None
+
+    def test_messages_take_whole_nanoseconds_and_no_less_than_none(self) -> None:
+        latency = self.model.build(self.run)
+        for leg in ("entry", "feed", "response"):
+            for ts in self.times:
+                answer = getattr(latency, leg)(ts)
+                assert isinstance(answer, int), f"{leg}({ts}) must be an int of nanoseconds, not {answer!r}."
+                assert answer >= 0, f"{leg}({ts}) is {answer}: a message cannot arrive before it is sent."
+
+    def test_a_time_has_one_latency(self) -> None:
+        """However often, and in whatever order, it is asked."""
+        first, second = self.model.build(self.run), self.model.build(self.run)
+        for leg in ("entry", "feed", "response"):
+            forth = [getattr(first, leg)(ts) for ts in self.times]
+            back = [getattr(second, leg)(ts) for ts in reversed(self.times)]
+            assert forth == back[::-1], f"{leg}() answers differently when asked in another order."
+
+
 class PluginLaws(_Laws):
     """The laws of a plugin as a whole. Set ``hook_module`` to its dotted name, as in the entry point."""
 
@@ -528,6 +553,11 @@ def check_calendar(model: Any) -> None:
 def check_risk_rule(model: Any, rule: Any = None) -> None:
     """Every law of a risk rule; ``rule`` is what one with state has built. Raises AssertionError naming the request."""
     run_laws(type("Laws", (RiskRuleLaws,), {"model": model, "rule": rule}))
+
+
+def check_latency(model: Any) -> None:
+    """Every law of a latency model. Raises AssertionError naming the time that breaks one."""
+    run_laws(type("Laws", (LatencyLaws,), {"model": model}))
 
 
 def check_component(component: Any) -> None:

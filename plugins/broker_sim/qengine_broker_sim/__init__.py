@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qengine_broker_sim.latency import MeasuredLatency
 from qengine_broker_sim.settings import SimulatedBroker
 
-__all__ = ["SimulatedBroker"]
+__all__ = ["MeasuredLatency", "SimulatedBroker"]

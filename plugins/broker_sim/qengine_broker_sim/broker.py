@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, SupportsInt
 
@@ -18,6 +18,7 @@ from qengine_broker_sim.board import Board
 from qengine_broker_sim.costs import COMMISSION, SLIPPAGE
 from qengine_broker_sim.desk import RiskDesk
 from qengine_broker_sim.lastrows import LastRows
+from qengine_broker_sim.latency import FixedLatencies
 from qengine_broker_sim.layout import (
     ACCEPTED,
     CANCELLED,
@@ -43,6 +44,7 @@ from qengine_core.plugin import (
     NAN,
     ConfigError,
     Fill,
+    Latency,
     Leg,
     Order,
     OrderState,
@@ -73,7 +75,7 @@ _POLICIES = (
         "intrabar_path",
         ("worst-case", "open-high-low-close", "open-low-high-close", "nearest-extreme-first", "reject-ambiguous"),
     ),
-    ("penetrates", "limit_touch", ("touch", "penetrate")),
+    ("penetrates", "limit_touch", ("touch", "penetrate", "probability")),
     ("stop_limits", "stop_limit", ("by-path", "by-close", "close-back", "at-trigger")),
     ("trail_mark", "trail_mark", ("extreme", "close")),
     ("trail_start", "trail_start", ("fill", "sent", "entry-close")),
@@ -98,6 +100,7 @@ class MatchingBroker(Participant):
     """Orders, matching and costs of one run."""
 
     rank = Rank.MATCHING
+    _fills_per_order = 1  # at most, of what is matched at once
 
     def __init__(self, settings: SimulatedBroker, run: Run) -> None:
         self._run = run
@@ -129,8 +132,11 @@ class MatchingBroker(Participant):
         self._view = 0
         self._announces = False
         self._has_ended = False
-        self._delay = round((settings.entry_latency + settings.feed_latency) * _MILLISECOND)
-        self._response = round(settings.response_latency * _MILLISECOND)
+        self._latency = _latency_of(settings, run)
+        fixed = isinstance(self._latency, FixedLatencies)
+        self._delays = not fixed or self._latency.entry(0) + self._latency.feed(0) > 0
+        self._responds_at_once = fixed and self._latency.response(0) == 0
+        self._last_arrival = self._last_response = 0
         self._in_flight: dict[int, None] = {}
         self._day_orders_are_strict = settings.day_orders == "strict"
         self._cancels_on_arrival = settings.cancel_on_arrival
@@ -159,8 +165,12 @@ class MatchingBroker(Participant):
         head["open_cutoff"], head["close_cutoff"] = settings.open_cutoff * _MINUTE, settings.close_cutoff * _MINUTE
         share = settings.participation_limit
         head["participation"] = _INF if share is None else share
+        head["touch_probability"] = settings.touch_probability
+        if settings.limit_touch == "probability":
+            head["touch_key"] = run.rng("limit-touch").integers(0, 2**64, dtype=np.uint64)
         self._draft[:] = _BLANK
-        self._queues["first"] = self._queues["last"] = self._queues["token"] = -1
+        for name in ("first", "last", "token", "also"):
+            self._queues[name] = -1
         self._queues["kind"] = _finest_kinds(run)
         shadows = np.full(len(self._books.accounts) * (len(run.instruments) + 1), -1, SHADOW)
         trade_lists = np.full(len(self._books.positions), -1, TRADES)
@@ -244,13 +254,13 @@ class MatchingBroker(Participant):
     def _send_with_care(self, view: int, now: int, *order: Any) -> int:
         """Send an order where more may come of it at once than a record, or where it takes time to arrive."""
         self._make_room()
-        arrives = order[-1] and not self._has_ended and not self._delay and self._desk is None
+        arrives = order[-1] and not self._has_ended and not self._delays and self._desk is None
         index: int = entries.submit(self._sim, view, self._clock.position.row, now, *order[:-1], arrives)
         if self._has_ended:  # in answer to the end of the data; announcing it could go on for ever
             entries.cancel(self._sim, index, int(EXPIRED), self._reason("end-of-data"), now)
             self._head["event_count"] = 0
         elif order[-1] and not arrives and self._passes(index):
-            if self._delay:
+            if self._delays:
                 self._arrive_later(index)
             else:
                 entries.arrive(self._sim, view, self._clock.position.row, index, now)
@@ -282,9 +292,18 @@ class MatchingBroker(Participant):
 
     def _arrive_later(self, *indices: int) -> None:
         """Let orders of one recipe arrive together, when latency is over."""
-        now = self._clock.now
         self._in_flight.update(dict.fromkeys(indices))
-        self._agenda.schedule(now + self._delay, Phase.ORDER_TRAFFIC, lambda: self._arrive(indices), now)
+        self._at_arrival(lambda: self._arrive(indices))
+
+    def _at_arrival(self, action: Callable[[], None]) -> None:
+        """Do what is sent now when it arrives: never before what was sent earlier.
+
+        The strategy's clock stands on the row it has seen, and so runs behind the market's by the feed's latency.
+        """
+        now = self._clock.now
+        sent = now + self._latency.feed(now)
+        self._last_arrival = max(self._last_arrival, sent + self._latency.entry(sent))
+        self._agenda.schedule(self._last_arrival, Phase.ORDER_TRAFFIC, action, now)
 
     def _arrive(self, indices: Sequence[int]) -> None:
         clock = self._clock
@@ -352,7 +371,7 @@ class MatchingBroker(Participant):
                 groups.setdefault(leg.group, sent[-1])
         if self._has_ended or not self._passes(*sent):
             return sent[0]
-        if self._delay:
+        if self._delays:
             self._arrive_later(*sent)
         else:
             self._arrive(sent)
@@ -403,22 +422,34 @@ class MatchingBroker(Participant):
             return
         if not order.is_open or not (self._cancels_on_arrival or order.accepted_ts < self._clock.now):
             return
-        if self._delay:
-            now = self._clock.now
-            self._agenda.schedule(
-                now + self._delay, Phase.ORDER_TRAFFIC, lambda: self._end(order.place, CANCELLED, reason), now
-            )
+        if self._delays:
+            self._at_arrival(lambda: self._end(order.place, CANCELLED, reason))
         else:
             self._end(order.place, CANCELLED, reason)
             self._pending.append(None)
 
     def amend(self, order: Order, quantity: float = NAN, limit: float = NAN, trigger: float = NAN) -> str:
-        """Change a resting order; what is NaN stays. Returns why the account refuses, or nothing."""
+        """Change a resting order; what is NaN stays. Returns why the account refuses, or nothing.
+
+        Where messages take time, the change is made when it arrives, if the order is still open then; a refusal
+        is announced as an OrderUpdate that leaves the order's state as it is.
+        """
         assert isinstance(order, SimulatedOrder)
         if self._desk is not None and order.is_open:
             against = self._desk.refusal(order.place, quantity, limit, trigger)
             if against:
                 return against
+        if self._delays:
+            self._at_arrival(lambda: self._amend_late(order, quantity, limit, trigger))
+            return ""
+        return self._amend(order, quantity, limit, trigger)
+
+    def _amend_late(self, order: SimulatedOrder, quantity: float, limit: float, trigger: float) -> None:
+        refusal = self._amend(order, quantity, limit, trigger) if order.is_open else ""
+        if refusal:
+            self._post(OrderUpdate(self._clock.now, order, order.state, refusal))
+
+    def _amend(self, order: SimulatedOrder, quantity: float, limit: float, trigger: float) -> str:
         clock = self._clock
         view, row = self._see(clock.block), clock.position.row
         refusal = entries.amend(self._sim, view, row, order.place, quantity, limit, trigger)
@@ -512,7 +543,7 @@ class MatchingBroker(Participant):
 
     def _make_room(self) -> None:
         """Room for what may happen at once: every open order may fill, and some may end."""
-        count = self._open[0] + self._open_trades[0] + 1
+        count = (self._open[0] + self._open_trades[0] + 1) * self._fills_per_order
         self._books.make_room(count)
         if 4 * count > len(self._events):
             self._events = np.zeros(8 * count, EVENT)
@@ -533,11 +564,17 @@ class MatchingBroker(Participant):
                 event = Fill(ts, order, *(fill[name].item() for name in fields))
             else:
                 event = OrderUpdate(ts, order, OrderState(STATES[state]), self._table.reasons[reason])
-            if self._response:
-                now = self._clock.now
-                self._agenda.schedule(now + self._response, Phase.ORDER_TRAFFIC, partial(self._agenda.post, event), now)
-            else:
-                self._pending.append(event)
+            self._post(event)
+
+    def _post(self, event: object) -> None:
+        """Tell the strategy, when its clock has come to when the message reaches it: in order, and never earlier."""
+        if self._responds_at_once:
+            self._pending.append(event)
+            return
+        now = self._clock.now
+        heard = now + self._latency.response(now) - self._latency.feed(now)
+        self._last_response = max(self._last_response, heard, now)
+        self._agenda.schedule(self._last_response, Phase.ORDER_TRAFFIC, partial(self._agenda.post, event), now)
 
     # Start and end ----------------------------------------------------------------------------------
 
@@ -547,7 +584,7 @@ class MatchingBroker(Participant):
         run = self._run
         if run.risk or "position_rule" in run.built:
             self._desk = RiskDesk(run, self._table, self._books, self._sim, self._in_flight)
-        takes_time = bool(self._delay) or self._fills_at_once or not self._cancels_on_arrival
+        takes_time = self._delays or self._fills_at_once or not self._cancels_on_arrival
         self._is_special = self._announces or takes_time or self._desk is not None
 
     def on_stop(self) -> None:
@@ -580,6 +617,13 @@ class MatchingBroker(Participant):
     def _by_reason(self, records: Any, state: SupportsInt) -> dict[str, int]:
         numbers = Counter(records["reason"][records["state"] == int(state)].tolist())
         return dict(sorted((self._table.reasons[number], count) for number, count in numbers.items()))
+
+
+def _latency_of(settings: SimulatedBroker, run: Run) -> Latency:
+    if settings.latency is not None:
+        return settings.latency.build(run)
+    legs = (settings.entry_latency, settings.feed_latency, settings.response_latency)
+    return FixedLatencies(*(round(leg * _MILLISECOND) for leg in legs))
 
 
 class AtOnceBroker(MatchingBroker):
@@ -623,7 +667,7 @@ def _blank() -> npt.NDArray[Any]:
         blank[name] = -1
     for name in ("next", "previous", "kin", "parent", "group"):
         blank[name] = -1
-    for name in ("limit", "trigger", "trail", "mark"):
+    for name in ("limit", "trigger", "trail", "mark", "ahead"):
         blank[name] = math.nan
     blank["ratio"] = 1.0
     return blank

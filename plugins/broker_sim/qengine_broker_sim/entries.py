@@ -5,11 +5,26 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 from numba import njit
 from qengine_portfolio import booking, books, view
 from qengine_portfolio.native import codes_at, direct, floats_at, stamp_of, times_at
 
-from qengine_broker_sim import board, costs, execution, inturn, layout, matching, power, prices, resting, trades
+from qengine_broker_sim import (
+    board,
+    chance,
+    costs,
+    depth,
+    execution,
+    inturn,
+    layout,
+    matching,
+    power,
+    prices,
+    resting,
+    standing,
+    trades,
+)
 from qengine_broker_sim.board import note_rows, show
 from qengine_broker_sim.execution import (
     admit,
@@ -37,8 +52,9 @@ from qengine_broker_sim.layout import (
     YES,
     ZERO_QUANTITY,
 )
-from qengine_broker_sim.matching import fills_at_all, match_instant
+from qengine_broker_sim.matching import match_instant
 from qengine_broker_sim.resting import forms_of, heads_of, link, next_match, orders_of, queues_of, refresh, views_of
+from qengine_broker_sim.standing import fills_at_all, next_standing, note_quotes, stand
 
 __all__ = [
     "amend",
@@ -48,6 +64,7 @@ __all__ = [
     "exposure",
     "match",
     "note",
+    "note_book",
     "pending",
     "search",
     "submit",
@@ -99,6 +116,8 @@ def _arrive(sim, seen_by, row, index, now):
         return
     advance(sim, index, ACCEPTED, NO_REASON, now)
     link(sim, index)
+    if heads_of(sim)[0].queue_model:
+        stand(sim, seen_by, row, index)
     timing = heads_of(sim)[0].timing
     if timing == SAME_CLOSE:
         _fill_at_close(sim, seen_by, row, index, now)
@@ -224,6 +243,9 @@ def _changing(stamp: str) -> tuple[Any, ...]:
         if order.linked and worse:  # a new price, or more: it queues up again
             resting.unlink(sim, index)
             link(sim, index)
+            order.ahead = np.nan
+            if heads_of(sim)[0].queue_model:
+                stand(sim, seen_by, row, index)
         refresh(sim, index)
         return NO_REASON
 
@@ -338,6 +360,8 @@ def _matching(stamp: str) -> tuple[Any, ...]:
     def search(sim, seen_by, start, stop):
         """The first row in ``[start, stop)`` that may concern a resting order, or ``stop``."""
         _ = stamp
+        if heads_of(sim)[0].queue_model:
+            return next_standing(sim, seen_by, start, stop)
         return next_match(sim, seen_by, start, stop)
 
     @njit("void(int64, int64, int64)", cache=True)
@@ -346,13 +370,18 @@ def _matching(stamp: str) -> tuple[Any, ...]:
         _ = stamp
         note_rows(sim, seen_by, stop)
 
-    return match, note, search
+    @njit("void(int64, int64, int64, int64)", cache=True)
+    def note_book(sim, seen_by, start, stop):
+        """Remember what rows of quotes, all in the past, said last."""
+        _ = stamp
+        note_quotes(sim, seen_by, start, stop)
+
+    return match, note, note_book, search
 
 
-_STAMP = stamp_of(
-    booking, books, view, board, costs, execution, inturn, layout, matching, power, prices, resting, trades
-)
+_COMPILED = (board, chance, costs, depth, execution, inturn, layout, matching, power, prices, resting, standing, trades)
+_STAMP = stamp_of(booking, books, view, *_COMPILED)
 submit, arrive = map(direct, _sending(_STAMP))
 amend, cancel, pending = map(direct, _changing(_STAMP))
 working, closing, exposure = map(direct, _exposing(_STAMP))
-match, note, search = map(direct, _matching(_STAMP))
+match, note, note_book, search = map(direct, _matching(_STAMP))

@@ -53,7 +53,9 @@ __all__ = [
     "admit",
     "advance",
     "close",
+    "covers_all",
     "execute",
+    "execute_part",
     "is_open",
     "is_stop_limit",
     "release",
@@ -252,20 +254,29 @@ def execute(sim, view, row, index, base, taken, at_market):
     Returns the quantity filled. ``at_market`` says that the price was there when the order looked: an
     order that had to wait for it adds liquidity.
     """
+    order, seen = orders_of(sim)[index], views_of(view)[0]
+    size = cell(seen.buy_size if order.side > 0 else seen.sell_size, row, np.inf)
+    all_or_none = forms_of(sim)[order.form].time_in_force == FOK
+    return execute_part(sim, view, row, index, base, size, taken, at_market, np.inf, all_or_none)
+
+
+@njit
+def execute_part(sim, view, row, index, base, size, taken, at_market, most, all_or_none):
+    """Settle, as ``execute`` does, at most ``most`` of an order against ``size``; return the quantity filled."""
     head, order, seen = heads_of(sim)[0], orders_of(sim)[index], views_of(view)[0]
     form = forms_of(sim)[order.form]
     now = times_at(seen.ts)[row]
     lot = booking.instruments_of(head.books)[order.code].lot_size
-    size = cell(seen.buy_size if order.side > 0 else seen.sell_size, row, np.inf)
     wanted = order.allowed - order.filled
     quantity = min(wanted, form.display)
+    if quantity > most:
+        quantity = _whole_lots(most, lot)
     if head.participation < np.inf:
         share = head.participation * size - (0.0 if head.own_share else taken)
         if quantity > share:
             quantity = _whole_lots(share, lot)
     if form.participation < np.inf and quantity > form.participation * size:
         quantity = _whole_lots(form.participation * size, lot)
-    all_or_none = form.time_in_force == FOK
     if quantity <= 0 or (quantity < wanted and all_or_none):
         return 0.0
     if head.by_trade:
@@ -273,7 +284,7 @@ def execute(sim, view, row, index, base, taken, at_market):
     price = _slipped(sim, view, row, order, quantity, base, size, taken)
     if order.filled == 0.0:
         _recall_month(sim, order, now)
-    is_maker = order.rested != 0 and order.limit == order.limit and not at_market
+    is_maker = order.limit == order.limit and not at_market
     fee = fee_of(sim, order, quantity, price, is_maker)
     covered, reason = _covered(sim, order, quantity, price, fee)
     if covered < quantity:
@@ -285,6 +296,15 @@ def execute(sim, view, row, index, base, taken, at_market):
     if reason != NO_REASON and is_open(order):
         close(sim, index, CANCELLED, reason, now)
     return covered if covered > 0 else 0.0
+
+
+@njit
+def covers_all(sim, view, row, index, quantity, price):
+    """Whether the account can take all of a fill that is still to be made of several parts, ``price`` on average."""
+    order = orders_of(sim)[index]
+    if order.filled == 0.0:
+        _recall_month(sim, order, times_at(views_of(view)[0].ts)[row])
+    return _covered(sim, order, quantity, price, fee_of(sim, order, quantity, price, NO))[0] >= quantity
 
 
 @njit

@@ -14,9 +14,10 @@ from qengine_portfolio.native import codes_at, floats_at, times_at
 
 from qengine_broker_sim.execution import execute, is_open, token_of
 from qengine_broker_sim.layout import AT_OPEN, AT_TRIGGER, CLOSE_BACK, NO, NO_TOKEN, POWER_EQUITY
-from qengine_broker_sim.matching import after_try, fills_at_all, may_act, try_alone
+from qengine_broker_sim.matching import after_try, may_act, try_alone
 from qengine_broker_sim.prices import trigger_price
 from qengine_broker_sim.resting import forms_of, heads_of, orders_of, queues_of, refresh, views_of
+from qengine_broker_sim.standing import fills_at_all
 
 __all__ = ["match_in_turn"]
 
@@ -29,6 +30,7 @@ def match_in_turn(sim, view, start):
     now, end = ts[start], start + 1
     while end < seen.rows and ts[end] == now:
         end += 1
+    head.now, head.start = now, start
     if head.power == POWER_EQUITY:  # which is worked out with the closes of this instant
         booking.mark_rows(head.books, codes_at(seen.codes), floats_at(seen.mark), start, end)
     if head.last_rows and seen.kind == 2:

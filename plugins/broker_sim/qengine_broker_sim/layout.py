@@ -83,6 +83,9 @@ EXITS_FIRST, IN_TURN = _numbers(2)
 TRAIL_FROM_FILL, TRAIL_FROM_SENDING, TRAIL_FROM_ENTRY_CLOSE = _numbers(3)
 POWER_OFF, POWER_CASH, POWER_PROCEEDS, POWER_EQUITY = _numbers(4)
 RESERVES, IN_SEQUENCE, AT_FILL = _numbers(3)
+TOUCH, PENETRATE, PROBABILITY = _numbers(3)
+REST, LAST_LEVEL = _numbers(2)
+NO_QUEUE, RISK_AVERSE, POWER, LOG = _numbers(4)
 
 # What orders have in common, interned: an order refers to its form by index.
 FORM = np.dtype(
@@ -124,6 +127,9 @@ ORDER = np.dtype(
         ("prior_quantity", "f8"),  # what the account had traded in the month before
         ("prior_notional", "f8"),
         ("ratio", "f8"),
+        ("ahead", "f8"),  # what stands before it in the exchange's queue (NaN: it stands in none)
+        ("shown", "f8"),  # what was displayed at its price last
+        ("traded", "f8"),  # what has traded at its price since
         ("form", "i8"),
         ("tag", "i8"),
         ("type", "i8"),
@@ -140,7 +146,7 @@ ORDER = np.dtype(
         ("state", "i8"),
         ("triggered", "i1"),
         ("active", "i1"),
-        ("rested", "i1"),  # it has been on the market for a row: what it fills now adds liquidity
+        ("rested", "i1"),  # it has been on the market for a row
         ("linked", "i1"),
         ("counts_selling", "i1"),
         ("has_reserved", "i1"),
@@ -159,6 +165,7 @@ QUEUE = np.dtype(
         ("always", "i8"),  # orders that the next row concerns whatever its price
         ("entangled", "i8"),  # orders whose outcome may depend on the path inside a bar
         ("kind", "i8"),  # of the data that fills them
+        ("also", "i8"),  # of the data that moves them on in the exchange's queue, and fills them there (-1: none)
         ("stale", "i8"),
         ("after", "i8"),  # when the first of them may fill
         ("ambiguous", "i8"),
@@ -202,6 +209,13 @@ HEAD = np.dtype(
         ("open_cutoff", "i8"),  # how long before a session's open or close an order for it must have arrived
         ("close_cutoff", "i8"),
         ("participation", "f8"),  # infinite: no limit
+        *((name, "i8") for name in ("now", "start")),  # of the instant that is being matched: its time and first row
+        *((name, "i8") for name in ("walks", "beyond", "remembers", "levels")),  # the book, level by level
+        *((name, "i8") for name in ("slots", "slot_tokens", "gone")),
+        *((name, "i8") for name in ("queue_model", "book")),  # places in the exchange's queue
+        ("queue_exponent", "f8"),
+        ("touch_key", "u8"),
+        ("touch_probability", "f8"),
         ("draft", ORDER),  # what the next order has beyond the arguments of submit
     ],
     align=True,

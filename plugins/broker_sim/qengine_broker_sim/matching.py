@@ -11,7 +11,9 @@ from numba import from_dtype, njit
 from qengine_portfolio import booking
 from qengine_portfolio.native import codes_at, floats_at, times_at
 
-from qengine_broker_sim.execution import close, execute, is_open, is_stop_limit, token_of, trailed
+from qengine_broker_sim.chance import must_penetrate
+from qengine_broker_sim.depth import trade
+from qengine_broker_sim.execution import close, is_open, is_stop_limit, token_of, trailed
 from qengine_broker_sim.layout import (
     AMBIGUOUS_BAR,
     AT_CLOSE,
@@ -37,8 +39,9 @@ from qengine_broker_sim.layout import (
 )
 from qengine_broker_sim.prices import limit_price, trigger_price
 from qengine_broker_sim.resting import forms_of, heads_of, orders_of, queues_of, refresh, views_of
+from qengine_broker_sim.standing import fills_at_all, join_row, move_up
 
-__all__ = ["after_try", "fills_at_all", "match_instant", "may_act", "try_alone"]
+__all__ = ["after_try", "match_instant", "may_act", "try_alone"]
 
 _ORDER = from_dtype(ORDER)
 
@@ -49,11 +52,15 @@ def match_instant(sim, view, start):
 
     What reduces a position goes first, so that what it frees can pay for the rest.
     """
-    queues, seen = queues_of(sim), views_of(view)[0]
+    head, queues, seen = heads_of(sim)[0], queues_of(sim), views_of(view)[0]
     ts, codes = times_at(seen.ts), codes_at(seen.codes)
     now, end = ts[start], start + 1
+    head.now, head.start = now, start
     while end < seen.rows and ts[end] == now:
         end += 1
+    if head.queue_model:
+        for row in range(start, end):
+            move_up(sim, view, row, now)
     taken = np.zeros(end - start)
     is_single = end == start + 1 and queues[codes[start]].count <= 1
     for exits_only in range(0 if not is_single else 1, 2):
@@ -61,16 +68,10 @@ def match_instant(sim, view, start):
             queue = queues[codes[row]]
             if queue.count > 0 and queue.kind == seen.kind and fills_at_all(sim, view, row):
                 taken[row - start] = _match_row(sim, view, row, now, exits_only == 0, taken[row - start])
+    if head.queue_model:
+        for row in range(start, end):
+            join_row(sim, view, row, now)
     return end
-
-
-@njit
-def fills_at_all(sim, view, row):
-    """Whether a row fills anything, given the rule on rows without volume."""
-    seen = views_of(view)[0]
-    if heads_of(sim)[0].zero_volume or seen.kind == 0 or seen.buy_size == 0:
-        return True
-    return floats_at(seen.buy_size)[row] > 0.0
 
 
 @njit
@@ -202,9 +203,9 @@ def try_alone(sim, view, row, index, taken):
             return 0.0
         order.triggered = 1
         refresh(sim, index)
-        return execute(sim, view, row, index, price, taken, price == opening)
+        return trade(sim, view, row, index, price, taken, price == opening)
     limit, extreme = order.limit, low if buys else high
-    price = limit_price(order.side, limit, opening, extreme, head.penetrates != 0)
+    price = limit_price(order.side, limit, opening, extreme, must_penetrate(sim, index))
     if price != price:
         return 0.0
     if extreme == limit and opening != limit:
@@ -213,7 +214,7 @@ def try_alone(sim, view, row, index, taken):
     if at_market and not order.rested and forms_of(sim)[order.form].post_only:
         close(sim, index, CANCELLED, POST_ONLY, times_at(seen.ts)[row])
         return 0.0
-    return execute(sim, view, row, index, price, taken, at_market)
+    return trade(sim, view, row, index, price, taken, at_market)
 
 
 # Stop-limits whose limit is judged by the close -----------------------------------------------------------
@@ -261,7 +262,7 @@ def _try_by_close(sim, view, row, index, taken):
     if not (closing < order.limit if buys else closing > order.limit):
         return 0.0
     price = min(worst, order.limit) if buys else max(worst, order.limit)
-    return execute(sim, view, row, index, price, taken, NO)
+    return trade(sim, view, row, index, price, taken, NO)
 
 
 # Orders that depend on one another ------------------------------------------------------------------------
@@ -339,7 +340,7 @@ def _is_ready(sim, index, price):
     limit = order.limit
     if limit != limit:
         return True
-    if heads_of(sim)[0].penetrates:
+    if must_penetrate(sim, index):
         return price < limit if order.side > 0 else price > limit
     return price <= limit if order.side > 0 else price >= limit
 
@@ -360,7 +361,7 @@ def _level_in(sim, index, start, stop):
     level, rises = _level_of(sim, index)
     is_limit = not (order.trigger == order.trigger and not order.triggered)
     reached = start <= level <= stop if rises else stop <= level <= start
-    if reached and is_limit and heads_of(sim)[0].penetrates and level == stop:
+    if reached and is_limit and level == stop and must_penetrate(sim, index):
         return False
     return reached
 
@@ -465,7 +466,7 @@ def _act(sim, view, row, index, price, at_opening, taken, token):
     if at_opening and form.post_only and not order.rested:
         close(sim, index, CANCELLED, POST_ONLY, times_at(views_of(view)[0].ts)[row])
         return 0.0
-    return execute(sim, view, row, index, price, taken, at_opening)
+    return trade(sim, view, row, index, price, taken, at_opening)
 
 
 @njit

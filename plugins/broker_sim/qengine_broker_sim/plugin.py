@@ -1,15 +1,23 @@
-"""What this plugin announces: the simulated broker."""
+"""What this plugin announces: the simulated broker, and measured latencies."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from qengine_broker_sim.latency import MeasuredLatency
 from qengine_broker_sim.settings import SimulatedBroker
-from qengine_core.plugin import BrokerSpec, implements
+from qengine_core.plugin import BrokerSpec, LatencySpec, implements
 
 
 @implements.brokers
 def brokers() -> Iterable[BrokerSpec]:
     yield BrokerSpec(
         name="simulated", summary="Matches orders against market data, next open first.", component=SimulatedBroker
+    )
+
+
+@implements.latency_models
+def latency_models() -> Iterable[LatencySpec]:
+    yield LatencySpec(
+        name="measured", summary="Latencies of orders as they were measured, by time.", component=MeasuredLatency
     )

@@ -21,6 +21,7 @@ __all__ = [
     "orders_of",
     "queues_of",
     "refresh",
+    "summarise",
     "unlink",
     "views_of",
 ]
@@ -191,7 +192,7 @@ def _widen(queue, order, form):
 
 
 @njit
-def _summarise(sim, queue):
+def summarise(sim, queue):
     orders, forms = orders_of(sim), forms_of(sim)
     _clear(queue)
     index = queue.first
@@ -242,7 +243,7 @@ def next_match(sim, view, start, stop):
         if queue.count == 0 or queue.kind != seen.kind:
             return stop
         if queue.stale:
-            _summarise(sim, queue)
+            summarise(sim, queue)
         return _search_one(sim, view, queue, start, stop)
     ts, codes = times_at(seen.ts), codes_at(seen.codes)
     buy_lows = floats_at(seen.buy_low)
@@ -256,7 +257,7 @@ def next_match(sim, view, start, stop):
         if queue.count == 0 or queue.kind != seen.kind:
             continue
         if queue.stale:
-            _summarise(sim, queue)
+            summarise(sim, queue)
         if ts[row] <= queue.after:
             continue
         touched = queue.always > 0 or buy_lows[row] <= queue.buy_down or buy_highs[row] >= queue.buy_up

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from qengine_core.plugin import ConfigError, component, param
+from qengine_core.plugin import ConfigError, LatencyModel, component, param
 
 if TYPE_CHECKING:
     from qengine_core.run import Run
@@ -89,8 +89,33 @@ class SimulatedBroker:
         default="worst-case",
         help="How prices move inside a bar where that decides; 'reject-ambiguous' cancels the orders it would decide.",
     )
-    limit_touch: Literal["touch", "penetrate"] = param(
-        default="touch", help="Whether a limit fills when it is touched, or only when prices go beyond."
+    limit_touch: Literal["touch", "penetrate", "probability"] = param(
+        default="touch", help="Whether a limit fills when it is touched, only when prices go beyond, or by chance."
+    )
+    touch_probability: float = param(
+        default=0.5,
+        help="How probable it is, under limit_touch='probability', that an instant that touches a limit fills it.",
+        ge=0,
+        le=1,
+    )
+    depth: Literal["top", "walk"] = param(
+        default="top",
+        help="Whether quotes fill all of an order at the best price, or level by level what each displays.",
+    )
+    depth_beyond: Literal["rest", "last-level"] = param(
+        default="rest",
+        help="Whether what the displayed book cannot fill waits, under depth='walk', or takes the last level, too.",
+    )
+    depth_memory: Literal["row", "level"] = param(
+        default="row",
+        help="How long, under depth='walk', what our orders took is gone: for the row, or until the level changes.",
+    )
+    queue_model: Literal["none", "risk-averse", "power", "log"] = param(
+        default="none",
+        help="How a resting limit moves up in the exchange's queue at its price; needs quotes and trades.",
+    )
+    queue_exponent: float = param(
+        default=3.0, help="The n of f(x) = x**n under queue_model='power': how far behind most cancellations are.", gt=0
     )
     missing_rows: Literal["wait", "retry"] = param(
         default="wait",
@@ -159,6 +184,9 @@ class SimulatedBroker:
     response_latency: float = param(
         default=0.0, help="How long fills and order states take to reach the strategy.", unit="milliseconds", ge=0
     )
+    latency: LatencyModel | None = param(
+        default=None, help="A model of latency, such as 'measured', in place of these three fixed ones."
+    )
 
     def __attrs_post_init__(self) -> None:
         needs = (
@@ -173,8 +201,23 @@ class SimulatedBroker:
         for name, value, other, needed in needs:
             if getattr(self, name) == value and getattr(self, other) != needed:
                 raise ConfigError(f"{name} = {value!r} needs {other} = {needed!r}, not {getattr(self, other)!r}.")
+        if self.latency is not None and (self.entry_latency or self.feed_latency or self.response_latency):
+            raise ConfigError(
+                "The broker has a latency model and fixed latencies too: leave out entry_latency, feed_latency and "
+                "response_latency, or the model."
+            )
+        if (self.depth != "top" or self.queue_model != "none") and (
+            self.fill_timing == "at-once" or self.matching_order == "in-turn"
+        ):
+            raise ConfigError(
+                "depth and queue_model are for orders that are matched row by row, exits first: leave out "
+                "fill_timing = 'at-once' and matching_order = 'in-turn', or these two."
+            )
 
     def build(self, run: Run) -> Any:
         from qengine_broker_sim.broker import AtOnceBroker, MatchingBroker
+        from qengine_broker_sim.deep import DeepBroker
 
+        if self.depth != "top" or self.queue_model != "none":
+            return DeepBroker(self, run)
         return (AtOnceBroker if self.fill_timing == "at-once" else MatchingBroker)(self, run)

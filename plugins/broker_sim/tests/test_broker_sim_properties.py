@@ -16,7 +16,17 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from qengine_broker_sim import SimulatedBroker
 from qengine_broker_sim.states import TRANSITIONS
-from qengine_costs import FixedBps, HalfSpread, NoCommission, NoSlippage, Percent, PerShare, PerTrade, VolumeShare
+from qengine_costs import (
+    FixedBps,
+    HalfSpread,
+    MakerTaker,
+    NoCommission,
+    NoSlippage,
+    Percent,
+    PerShare,
+    PerTrade,
+    VolumeShare,
+)
 from qengine_strategy import Strategy
 from qengine_strategy.testing import ListFeed
 
@@ -192,7 +202,7 @@ def worlds(draw, **fixed):
         "fill_on_zero_volume": draw(st.booleans()),
         "clip_to_range": draw(st.sampled_from([True, True, False])),
         "fill_timing": draw(st.sampled_from(["next-open", "next-open", "next-close"])),
-        "limit_touch": draw(st.sampled_from(["touch", "touch", "penetrate"])),
+        "limit_touch": draw(st.sampled_from(["touch", "touch", "penetrate", "probability"])),
         "entry_latency": draw(st.sampled_from([0.0, 0.0, 2e-6])),  # of two nanoseconds, as rows are apart
         "response_latency": draw(st.sampled_from([0.0, 0.0, 3e-6])),
     }
@@ -208,7 +218,13 @@ def worlds(draw, **fixed):
         broker=SimulatedBroker(**rules | fixed),
         commission=draw(
             st.sampled_from(
-                [NoCommission(), PerShare(rate=0.01, minimum=1.0), Percent(bps=10.0, minimum=0.5), PerTrade(amount=2.0)]
+                [
+                    NoCommission(),
+                    PerShare(rate=0.01, minimum=1.0),
+                    Percent(bps=10.0, minimum=0.5),
+                    PerTrade(amount=2.0),
+                    MakerTaker(maker=0.0001, taker=0.0005),
+                ]
             )
         ),
         slippage=draw(st.sampled_from([NoSlippage(), FixedBps(bps=50.0), HalfSpread(bps=20.0), VolumeShare()])),

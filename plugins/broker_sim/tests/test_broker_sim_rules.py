@@ -7,7 +7,7 @@ import math
 import pytest
 from qengine_broker_sim import SimulatedBroker
 from qengine_broker_sim.states import TRANSITIONS
-from qengine_costs import FixedBps, PerShare, VolumeShare
+from qengine_costs import FixedBps, MakerTaker, PerShare, VolumeShare
 from qengine_orders import Limit
 from qengine_strategy import Strategy
 from qengine_strategy.testing import ListFeed, drive
@@ -192,6 +192,20 @@ def test_a_favourable_gap_improves_a_limit():
     rows = [bar(1, 10.0), bar(2, 8.0, high=12.0, low=7.0), bar(3, 13.0, high=14.0, low=9.0)]
     result = run(rows, {1: buy(1, limit=9.0), 2: sell(1, limit=11.0)})
     assert prices(result) == [8.0, 13.0]
+
+
+@pytest.mark.parametrize("wake", ["interest", "every-row"])
+def test_a_limit_that_waited_for_its_price_adds_liquidity(wake):
+    """Whether the row that its price comes on is its first or not; one that finds its price at the open takes."""
+    costs = MakerTaker(per="notional", maker=0.0001, taker=0.01)
+
+    def commission(*rows):
+        result = run([bar(1, 10.0), *rows], {1: buy(1, limit=9.0)}, commission=costs, wake=wake)
+        return result.fills["commission"].to_list()
+
+    assert commission(bar(2, 10.0, low=8.0)) == [pytest.approx(0.0009)]
+    assert commission(bar(2, 10.0), bar(3, 10.0, low=8.0)) == [pytest.approx(0.0009)]
+    assert commission(bar(2, 10.0), bar(3, 8.0)) == [pytest.approx(0.08)]
 
 
 def test_slippage_never_crosses_a_limit_and_stays_in_the_range():

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from qengine_core.blocks import Block
 from qengine_core.plugin import BAR, QUOTE, TRADE
 from qengine_core.run import Run
+from qengine_portfolio.levels import levels_of
 from qengine_portfolio.native import address
 
 __all__ = ["BARS", "KINDS", "QUOTES", "TRADES", "VIEW", "MarketView", "Views"]
@@ -28,6 +29,8 @@ VIEW = np.dtype(
         # The session of each row, and whether it is its instrument's first in it; there once somebody has asked.
         *((name, "i8") for name in ("session_open", "session_close", "is_opening")),
         *((name, "i8") for name in ("rows", "kind", "number", "marked", "noted")),
+        # Of quotes: addresses of ask, ask_size, bid and bid_size of each level, the best first. Of prints: who took.
+        *((name, "i8") for name in ("depth", "levels", "aggressor")),
     ]
 )
 
@@ -42,9 +45,13 @@ class MarketView:
 
     def __init__(self, block: Block, kind: str, number: int) -> None:
         self._columns = {"ts": block.ts, "codes": block.instrument, **_meanings(block, kind)}
+        levels = 0
+        if kind == QUOTE:
+            self._columns["depth"] = levels_of(self._columns, block)
+            levels = len(self._columns["depth"])
         places = {id(column): address(column) for column in self._columns.values() if column is not None}
         known = {name: places.get(id(column), 0) for name, column in self._columns.items()}
-        known |= {"rows": len(block), "kind": KINDS[kind], "number": number}
+        known |= {"rows": len(block), "kind": KINDS[kind], "number": number, "levels": levels}
         self._record = np.array([tuple(known.get(name, 0) for name in _VIEW_NAMES)], VIEW)
         self.address = address(self._record)
         self.mark: npt.NDArray[np.float64] = self._columns["mark"]
@@ -126,6 +133,7 @@ def _meanings(block: Block, kind: str) -> dict[str, Any]:
         opens = lows = highs = closes = columns["price"]
         size = columns.get("size")
     return {
+        "aggressor": columns.get("aggressor"),
         "mark": closes,
         "close": closes,
         **dict.fromkeys(("buy_open", "sell_open"), opens),
@@ -139,7 +147,7 @@ def _meanings(block: Block, kind: str) -> dict[str, Any]:
 
 _USED = {
     *("open", "high", "low", "close", "volume", "price", "size"),
-    *("bid", "ask", "bid_size", "ask_size", "spread", "volatility"),
+    *("bid", "ask", "bid_size", "ask_size", "spread", "volatility", "aggressor"),
 }
 
 _NOTHING = Block(
