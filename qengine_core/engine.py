@@ -222,7 +222,8 @@ def _prepare(sources: Sequence[Source], composition: Composition, seed: int) -> 
         components=composition.components,
     )
     for kind in ("ledger", "broker", "risk", "position_rule", "financing", "strategy"):
-        for component in composition.components[kind]:
+        for number, component in enumerate(composition.components[kind]):
+            run.building = number
             run.add(kind, component)
     blocks = [(source.info.phase, source.blocks(index, run.codes)) for index, source in enumerate(sources)]
     return run, Timeline(blocks)

@@ -7,6 +7,7 @@ from qengine_core.hookspecs import RunContext, RunFailed, RunFinished, hookimpl,
 from qengine_core.params import component, param
 from qengine_core.roles import (
     Account,
+    AccountView,
     Broker,
     BrokerComponent,
     BrokerSpec,
@@ -78,6 +79,7 @@ __all__ = [
     "SIGNAL",
     "TRADE",
     "Account",
+    "AccountView",
     "Broker",
     "BrokerComponent",
     "BrokerSpec",

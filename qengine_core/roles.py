@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Account",
+    "AccountView",
     "Broker",
     "BrokerComponent",
     "BrokerSpec",
@@ -107,10 +108,12 @@ class Broker(Protocol):
         expires_ts: int = -1,
         tag: str = "",
         limit: float = NAN,
+        account: int = 0,
     ) -> Order:
         """Create an order (``quantity`` > 0, ``side`` +1 or -1) and send it; without a type, at market or ``limit``.
 
-        Of a recipe with several legs, the first leg's order is returned.
+        ``account`` is the number of the ledger's account that it trades for. Of a recipe with several legs,
+        the first leg's order is returned.
         """
         ...
 
@@ -122,15 +125,17 @@ class Broker(Protocol):
         """Change an open order in place; what is NaN stays. Returns why that is refused, or nothing."""
         ...
 
-    def open_orders(self, code: int | None = None, *, of_rules: bool = False) -> Sequence[Order]:
-        """The orders that can still fill, oldest first; of one instrument or of all.
+    def open_orders(
+        self, code: int | None = None, account: int | None = None, *, of_rules: bool = False
+    ) -> Sequence[Order]:
+        """The orders that can still fill, oldest first; of one instrument or of all, of one account or of all.
 
         With ``of_rules`` those that yield to others are among them: the exits of position rules.
         """
         ...
 
-    def pending(self, code: int) -> float:
-        """The signed quantity that open orders may still add to a position; exits and triggers do not count."""
+    def pending(self, code: int, account: int = 0) -> float:
+        """The signed quantity that an account's open orders may add to a position; exits and triggers do not count."""
         ...
 
     def exposure(self, code: int = -1, side: int = 1, quantity: float = 0.0) -> tuple[float, float, float]:
@@ -160,43 +165,8 @@ class PositionView(Protocol):
     def realised_pnl(self) -> float: ...
 
 
-class Account(Protocol):
-    """One account of the ledger, as those see it that pay into it or take from it."""
-
-    def balance(self, currency: str) -> float:
-        """Cash in one currency, in its own units."""
-        ...
-
-    def held(self) -> Sequence[int]:
-        """Codes of the instruments whose quantity is not zero, ascending."""
-        ...
-
-    def quantity(self, code: int) -> float:
-        """What is held of an instrument, signed."""
-        ...
-
-    def pay(self, kind: str, amount: float, currency: str, code: int = -1) -> None:
-        """Book a cash flow at the clock's time: an amount that is no fill's, positive for what is received.
-
-        ``kind`` says what it is in lower-case words ("interest", "borrow-fee"), ``code`` for which instrument, if for
-        one. It counts in the equity of every moment from then on, so it has to be booked before the market data
-        of its instant (in a scheduled event of ``Phase.CORPORATE_ACTION``).
-        """
-        ...
-
-
-class Ledger(Protocol):
-    """Keeps the account while a run is under way. It is a Participant too."""
-
-    @property
-    def accounts(self) -> Sequence[Account]:
-        """Every account by number; the same objects throughout the run."""
-        ...
-
-    @property
-    def currencies(self) -> Sequence[str]:
-        """The currencies that accounts may hold cash in, the ledger's own first."""
-        ...
+class AccountView(Protocol):
+    """One account while a run is under way, or all accounts taken together. Money is in the ledger's currency."""
 
     @property
     def cash(self) -> float: ...
@@ -219,8 +189,58 @@ class Ledger(Protocol):
         """The last known price of an instrument, NaN before its first row."""
         ...
 
+    def unit_value(self, code: int) -> float:
+        """What one unit of an instrument is worth at a price of 1: its multiplier, times the FX rate."""
+        ...
+
     def short_value(self) -> float:
         """Market value of the short positions, as a positive number."""
+        ...
+
+    def balance(self, currency: str) -> float:
+        """Money in one currency, in that currency. Raises ConfigError for one that the ledger does not keep."""
+        ...
+
+    def fx_rate(self, currency: str) -> float:
+        """What a unit of a currency is worth in the ledger's; NaN while that is not known."""
+        ...
+
+
+class Account(AccountView, Protocol):
+    """One account of the ledger, with what those need who pay into it or take from it."""
+
+    @property
+    def name(self) -> str: ...
+
+    def quantity(self, code: int) -> float:
+        """What is held of an instrument, signed."""
+        ...
+
+    def pay(self, kind: str, amount: float, currency: str, code: int = -1) -> None:
+        """Book a cash flow at the clock's time: an amount that is no fill's, positive for what is received.
+
+        ``kind`` says what it is in lower-case words ("interest", "borrow-fee"), ``code`` for which instrument, if for
+        one. It counts in the equity of every moment from then on, so it has to be booked before the market data
+        of its instant (in a scheduled event of ``Phase.CORPORATE_ACTION``).
+        """
+        ...
+
+
+class Ledger(AccountView, Protocol):
+    """Keeps the accounts of a run, one or several. It is a Participant too, and the view of all of them together."""
+
+    @property
+    def accounts(self) -> Sequence[Account]:
+        """Every account by number; the same objects throughout the run."""
+        ...
+
+    @property
+    def currencies(self) -> Sequence[str]:
+        """The currencies that accounts may hold cash in, the ledger's own first."""
+        ...
+
+    def account_of(self, strategy: int) -> int:
+        """The number of the account that a strategy trades, given the strategy's number in the composition."""
         ...
 
 

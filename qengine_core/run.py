@@ -26,7 +26,8 @@ class Run:
     """Given to every ``build``. ``components`` holds what was composed, by kind (a tuple each).
 
     The ledger is built first, then the broker, risk and position rules, financing and the strategies: each may use
-    what exists already, and all of them exist when ``on_start`` is called.
+    what exists already, and all of them exist when ``on_start`` is called. ``building`` is the number, among those
+    of its kind, of the component that is being built.
     """
 
     clock: SimulatedClock
@@ -39,6 +40,7 @@ class Run:
     participants: list[Any] = attrs.field(init=False, factory=list)
     built: dict[str, Any] = attrs.field(init=False, factory=dict)
     risk: list[RiskRule] = attrs.field(init=False, factory=list)
+    building: int = attrs.field(init=False, default=0)
     _sessions: list[Sessions] = attrs.field(init=False, factory=list)
 
     @codes.default

@@ -186,7 +186,8 @@ class Order(Protocol):
 
     ``quantity`` is positive, ``side`` is +1 (buy) or -1 (sell), prices are in the instrument's currency
     (NaN: none). ``submitted_ts`` is when the strategy sent it, ``accepted_ts`` when the broker took it,
-    ``closed_ts`` when it reached its terminal state (-1 before). ``reason`` says why it was cancelled,
+    ``closed_ts`` when it reached its terminal state (-1 before). ``account`` is the number of the ledger's
+    account that it trades for. ``reason`` says why it was cancelled,
     rejected or expired. Two orders are equal if they are the same order.
     """
 
@@ -196,6 +197,8 @@ class Order(Protocol):
     def code(self) -> int: ...
     @property
     def instrument(self) -> str: ...
+    @property
+    def account(self) -> int: ...
     @property
     def side(self) -> int: ...
     @property

@@ -202,9 +202,10 @@ class MatchingBroker(Participant):
         expires_ts: int = -1,
         tag: str = "",
         limit: float = NAN,
+        account: int = 0,
     ) -> Order:
         """Create an order and send it; of a recipe with several legs, the first leg's is returned."""
-        if order_type is None and time_in_force is _GTC and not tag:
+        if order_type is None and time_in_force is _GTC and not tag and not account:
             name = _MARKET if limit != limit else _LIMIT
             return SimulatedOrder((self._table, self._send(code, side, quantity, limit, NAN, 0, name, 1)))
         legs: tuple[Leg, ...] = (MARKET_LEG,) if limit != limit else (Leg(limit=limit),)
@@ -212,11 +213,12 @@ class MatchingBroker(Participant):
         if order_type is not None:
             legs, name = order_type.legs(), self._type_names.get(type(order_type), type(order_type).__name__)
         number, draft = self._table.types.number(name), self._draft
-        leg = legs[0]
-        if len(legs) == 1 and leg[3:] == _PLAIN and leg[:2] == (1, 1.0) and time_in_force is _GTC and not tag:
+        leg, is_plain = legs[0], len(legs) == 1 and time_in_force is _GTC and not tag and not account
+        if is_plain and leg[3:] == _PLAIN and leg[:2] == (1, 1.0):
             return SimulatedOrder((self._table, self._send(code, side, quantity, leg.limit, NAN, 0, number, 1)))
         try:
             draft["expires_ts"], draft["tag"] = expires_ts, self._table.tags.number(tag)
+            draft["account"] = account
             if len(legs) == 1:
                 first = self._send_leg(code, side, quantity, legs[0], time_in_force, number, True)
             else:
@@ -457,11 +459,13 @@ class MatchingBroker(Participant):
         self._pending.append(None)
         return self._table.reasons[refusal]
 
-    def open_orders(self, code: int | None = None, *, of_rules: bool = False) -> Sequence[Order]:
-        """Orders that can still fill, oldest first; of one instrument or of all, with those of rules or without."""
+    def open_orders(
+        self, code: int | None = None, account: int | None = None, *, of_rules: bool = False
+    ) -> Sequence[Order]:
+        """Orders that can still fill, oldest first; of one instrument or account, with those of rules or without."""
         if not self._open[0]:
             return []
-        following = self._table.fields["next"]
+        following, owners = self._table.fields["next"], self._table.fields["account"]
         found = [index for index in self._in_flight if code in (None, self._table.fields["code"][index])]
         codes = np.flatnonzero(self._queues["count"]).tolist() if code is None else [code]
         for at in codes:
@@ -472,11 +476,12 @@ class MatchingBroker(Participant):
         if not of_rules:
             forms, yielding = self._table.fields["form"], self._table.yielding
             found = [index for index in found if not yielding[forms[index]]]
-        return [SimulatedOrder((self._table, index)) for index in sorted(found)]
+        wanted = sorted(found) if account is None else sorted(index for index in found if owners[index] == account)
+        return [SimulatedOrder((self._table, index)) for index in wanted]
 
-    def pending(self, code: int) -> float:
+    def pending(self, code: int, account: int = 0) -> float:
         """The signed quantity that open orders of an instrument may still trade, but for exits and triggers."""
-        return entries.pending(self._sim, 0, code) if self._open[0] else 0.0
+        return entries.pending(self._sim, account, code) if self._open[0] else 0.0
 
     def exposure(self, code: int = -1, side: int = 1, quantity: float = 0.0) -> tuple[float, float, float]:
         """What is at work if all that is open fills, and one order more: gross, long and short. See the role."""
@@ -598,7 +603,7 @@ class MatchingBroker(Participant):
         from qengine_broker_sim import tables
 
         return {
-            "orders": lambda: tables.orders(self._table, self._order_count[0]),
+            "orders": lambda: tables.orders(self._table, self._order_count[0], self._books.names),
             "fills": lambda: tables.fills(self._books, self._instruments),
         }
 

@@ -167,6 +167,16 @@ def _fill_at_once(sim, seen_by, row, index, now):
 
 
 @njit
+def _see_rates(sim, seen_by, row):
+    """Take the FX rates of an instant from its own rows, before it is matched: fills are booked when these are known.
+
+    So what other orders there are, and which row of the instant concerns one of them first, makes no difference.
+    """
+    books, seen = heads_of(sim)[0].books, views_of(seen_by)[0]
+    booking.rates_by_rows(books, times_at(seen.ts), codes_at(seen.codes), floats_at(seen.mark), row, seen.rows)
+
+
+@njit
 def _admit_rest(sim, index, mark):
     """Check and reserve what is left of an order that has been changed."""
     order = orders_of(sim)[index]
@@ -352,9 +362,17 @@ def _matching(stamp: str) -> tuple[Any, ...]:
         """Match the instant that a row begins; return the row after it."""
         _ = stamp
         _mark_up_to(sim, seen_by, row - 1)
-        if heads_of(sim)[0].order_of_matching == EXITS_FIRST:
-            return match_instant(sim, seen_by, row)
-        return match_in_turn(sim, seen_by, row)
+        head = heads_of(sim)[0]
+        has_rates = booking.heads_of(head.books)[0].foreign
+        if has_rates:
+            _see_rates(sim, seen_by, row)
+        if head.order_of_matching == EXITS_FIRST:  # each has its one call: compiled code holds a copy for every call
+            end = match_instant(sim, seen_by, row)
+        else:
+            end = match_in_turn(sim, seen_by, row)
+        if has_rates:
+            booking.rates_by_marks(head.books)  # orders are sent at the rates of the rows that have been seen
+        return end
 
     @njit("int64(int64, int64, int64, int64)", cache=True)
     def search(sim, seen_by, start, stop):

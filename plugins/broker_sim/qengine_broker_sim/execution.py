@@ -21,6 +21,7 @@ from qengine_broker_sim.layout import (
     IN_SEQUENCE,
     INSUFFICIENT_CASH,
     NO,
+    NO_FX_RATE,
     NO_REASON,
     ONE_CANCELS_OTHER,
     PARENT_CLOSED,
@@ -114,6 +115,8 @@ def admit(sim, index, mark, now):
     books = head.books
     rules = booking.heads_of(books)[0]
     form = forms_of(sim)[order.form]
+    if rules.foreign and booking.rate_of(books, order.code) != booking.rate_of(books, order.code):
+        return NO_FX_RATE
     if head.admission != RESERVES:
         return judge_in_sequence(sim, index, mark, now) if head.admission == IN_SEQUENCE else NO_REASON
     if order.parent >= 0 or form.reduce_only or (order.group >= 0 and order.group != index):
@@ -344,6 +347,7 @@ def _fill(sim, view, row, index, quantity, price, concession, fee, now, is_maker
     fill.ts, fill.order, fill.block, fill.row = now, index, views_of(view)[0].number, row
     fill.quantity, fill.price, fill.commission, fill.slippage = quantity, price, fee, concession
     fill.code, fill.account, fill.side, fill.maker = order.code, order.account, order.side, is_maker
+    fill.fx_rate = booking.rate_of(books, order.code)
     booking.book_fill(books, order.account, order.code, order.side, quantity, price, fee)
     if head.announces:
         event = events_of(sim)[head.event_count]

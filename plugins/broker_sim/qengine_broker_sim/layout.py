@@ -50,6 +50,7 @@ REASONS = (
     "end-of-session",
     "at-open-remainder",
     "at-close-remainder",
+    "no-fx-rate",
 )
 (
     NO_REASON,
@@ -69,7 +70,8 @@ REASONS = (
     END_OF_SESSION,
     AT_OPEN_REMAINDER,
     AT_CLOSE_REMAINDER,
-) = _numbers(17)
+    NO_FX_RATE,
+) = _numbers(18)
 
 # What siblings of a group do when one of them fills.
 CANCEL_OTHERS, REDUCE_OTHERS = _numbers(2)

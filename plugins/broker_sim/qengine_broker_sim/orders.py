@@ -107,6 +107,10 @@ class SimulatedOrder(tuple[OrderTable, int]):
         return self[0].names[self[0].fields["code"][self[1]]]
 
     @property
+    def account(self) -> int:
+        return self[0].fields["account"][self[1]]
+
+    @property
     def side(self) -> int:
         return self[0].fields["side"][self[1]]
 

@@ -17,7 +17,7 @@ __all__ = ["fills", "orders"]
 _STAMPS = ("submitted_ts", "accepted_ts", "closed_ts")
 
 
-def orders(table: OrderTable, count: int) -> pl.DataFrame:
+def orders(table: OrderTable, count: int, accounts: Sequence[str]) -> pl.DataFrame:
     """One row per order, by id. A price, time or average that does not exist is null."""
     records = table.records[:count]
     column = {name: pl.Series(name, np.ascontiguousarray(records[name])) for name in records.dtype.names or ()}
@@ -39,6 +39,7 @@ def orders(table: OrderTable, count: int) -> pl.DataFrame:
             "average_price": column["average_price"],
             "commission": column["commission"],
             "reason": _named(column["reason"], table.reasons),
+            "account": _named(column["account"], accounts),
         }
     )
     return frame.with_columns(
@@ -65,6 +66,8 @@ def fills(books: Any, instruments: Sequence[Instrument]) -> pl.DataFrame:
             "slippage": column["slippage"] * column["quantity"] * multiplier,
             "currency": _named(column["code"], [instrument.currency for instrument in instruments]),
             "multiplier": multiplier,
+            "fx_rate": column["fx_rate"],
+            "account": _named(column["account"], books.names),
         }
     )
     return frame.with_columns(_stamp(pl.col("ts")))

@@ -55,6 +55,32 @@ def test_a_run_file_says_what_to_compose(run_toml: Path) -> None:
     assert (run_file.require, run_file.allow, run_file.block) == ((), None, ())
 
 
+def test_a_run_file_says_by_instrument_whether_lots_are_whole_or_fractions(tmp_path: Path) -> None:
+    rows = [
+        f"2020-01-0{day}T00:00:00Z,{name},10,10,10,10" for day in (1, 2, 3) for name in ("AAPL", "BTCUSD", "ETHUSD")
+    ]
+    (tmp_path / "prices.csv").write_text("\n".join(["ts,instrument,open,high,low,close", *rows]))
+    (tmp_path / "mine.py").write_text(
+        "from qengine_strategy import Strategy\n\n\nclass Mine(Strategy):\n"
+        "    def on_start(self, ctx):\n"
+        "        for name in ctx.instruments:\n"
+        "            ctx.buy(name, 1.23456)\n"
+        "            ctx.buy(name, 0.0004)\n\n"
+        "    def on_bar(self, ctx, bar):\n"
+        "        pass\n"
+    )
+    path = tmp_path / "run.toml"
+    path.write_text(
+        'strategy = "mine.py:Mine"\n'
+        '[feed]\nuse = "csv"\npath = "prices.csv"\nstamp = "close"\nlot_size = 1\n'
+        "[feed.details]\nBTCUSD = { lot_size = 0.001 }\nETHUSD = { lot_size = 0 }\n"
+    )
+    result = load_run_file(path, environ={}).engine().run()
+    filled = result.fills.select("instrument", "quantity").rows()
+    assert filled == [("AAPL", 1.0), ("BTCUSD", 1.234), ("ETHUSD", 1.23456), ("ETHUSD", 0.0004)]
+    assert result.counts["rejections"] == {"zero-quantity": 2}
+
+
 def test_plugins_and_run_are_tables_of_their_own(run_toml: Path) -> None:
     text = '[plugins]\nrequire = ["a>=1"]\nallow = ["b"]\nblock = ["c"]\n[run]\nout = "results"\nname = "it"\n'
     run_file = load_run_file(appended(run_toml, text), environ={})

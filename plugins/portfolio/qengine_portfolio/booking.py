@@ -2,7 +2,8 @@
 
 A fully paid account: what is bought is paid in cash, what is sold short is collateralised in full.
 Available money is cash less twice the market value of shorts (their proceeds and as much again), less
-what open orders reserve. ``books`` is the address of a ``Books`` head throughout.
+what open orders reserve. Money in other currencies counts at the last rate known; where the ledger converts, a
+fill in one of them is paid in the ledger's own at that rate. ``books`` is the address of a ``Books`` head throughout.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from qengine_portfolio.books import ACCOUNT, FILL, HEAD, INSTRUMENT, POSITION
+from qengine_portfolio.books import ACCOUNT, FILL, HEAD, INSTRUMENT, PAIR, POSITION
 from qengine_portfolio.native import carray, floats_at, pointer, times_at
 
 __all__ = [
@@ -30,6 +31,10 @@ __all__ = [
     "opening_part",
     "place_of",
     "positions_of",
+    "rate_of",
+    "rates_by_marks",
+    "rates_by_rows",
+    "rates_of",
     "short_value_of",
     "unit_value",
 ]
@@ -75,8 +80,14 @@ def marks_of(books):
 
 
 @njit
-def _rates_of(books):
+def rates_of(books):
+    """What a unit of each currency is worth in the ledger's; NaN where that is not known yet."""
     return floats_at(heads_of(books)[0].rates)
+
+
+@njit
+def _pairs_of(books):
+    return carray(pointer(heads_of(books)[0].pairs), 1, PAIR)
 
 
 @njit
@@ -98,27 +109,63 @@ def mark_rows(books, codes, prices, start, stop):
     if heads_of(books)[0].instrument_count == 1:
         if stop > start:
             marks[0] = prices[stop - 1]
-        return
-    for row in range(start, stop):
-        marks[codes[row]] = prices[row]
+    else:
+        for row in range(start, stop):
+            marks[codes[row]] = prices[row]
+    if heads_of(books)[0].foreign:
+        rates_by_marks(books)
+
+
+@njit
+def rates_by_marks(books):
+    """Set the rates that follow an instrument to its mark."""
+    marks = marks_of(books)
+    for currency in range(heads_of(books)[0].currency_count):
+        code = _pairs_of(books)[currency].code
+        if code >= 0:
+            _set_rate(books, currency, marks[code])
+
+
+@njit
+def rates_by_rows(books, ts, codes, prices, row, rows):
+    """Set the rates to what the rows of the instant that ``row`` begins say, ahead of the marks."""
+    now = ts[row]
+    while row < rows and ts[row] == now:
+        for currency in range(heads_of(books)[0].currency_count):
+            if _pairs_of(books)[currency].code == codes[row]:
+                _set_rate(books, currency, prices[row])
+        row += 1
+
+
+@njit
+def _set_rate(books, currency, price):
+    if price > 0.0:
+        rates_of(books)[currency] = 1.0 / price if _pairs_of(books)[currency].inverse else price
 
 
 @njit
 def cash_of(books, account):
-    """Money in all currencies, in the account's."""
+    """Money in all currencies, in the ledger's."""
     count = heads_of(books)[0].currency_count
-    cash, rates = cash_array(books), _rates_of(books)
-    total = 0.0
-    for currency in range(count):
-        total += cash[account * count + currency] * rates[currency]
+    cash, rates = cash_array(books), rates_of(books)
+    total = cash[account * count]
+    for currency in range(1, count):
+        balance = cash[account * count + currency]
+        if balance != 0.0:  # of a currency that nobody holds no rate may be known
+            total += balance * rates[currency]
     return total
 
 
 @njit
+def rate_of(books, code):
+    """What a unit of an instrument's currency is worth in the ledger's; NaN where that is not known yet."""
+    return rates_of(books)[instruments_of(books)[code].currency]
+
+
+@njit
 def unit_value(books, code):
-    """What a price of 1 is worth, in the account's currency."""
-    instrument = instruments_of(books)[code]
-    return instrument.multiplier * _rates_of(books)[instrument.currency]
+    """What a price of 1 is worth, in the ledger's currency."""
+    return instruments_of(books)[code].multiplier * rate_of(books, code)
 
 
 @njit
@@ -220,7 +267,11 @@ def book_fill(books, account, code, side, quantity, price, fee):
     head, instrument = heads_of(books)[0], instruments_of(books)[code]
     multiplier = instrument.multiplier
     cash = cash_array(books)
-    cash[account * head.currency_count + instrument.currency] -= side * quantity * price * multiplier + fee
+    paid = side * quantity * price * multiplier + fee
+    if head.converts and instrument.currency != 0:
+        cash[account * head.currency_count] -= paid * rates_of(books)[instrument.currency]
+    else:
+        cash[account * head.currency_count + instrument.currency] -= paid
     position = positions_of(books)[place_of(books, account, code)]
     was_held = position.quantity != 0.0
     change_position(position, side, quantity, price, multiplier)

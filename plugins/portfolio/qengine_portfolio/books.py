@@ -1,20 +1,21 @@
 """The accounts' memory: what is held, owed and reserved, in arrays that compiled code works on.
 
-Positions lie by account and then by instrument code: ``account * instruments + code``.Python reads
-through memoryviews, which follow every change.
+Positions lie by account and then by instrument code: ``account * instruments + code``; cash by account and
+then by currency, of which the first is the ledger's own. Python reads through memoryviews, which follow every change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import attrs
 import numpy as np
 
 from qengine_core.plugin import Instrument
 from qengine_portfolio.flows import Flows
 from qengine_portfolio.native import address, live
 
-__all__ = ["ACCOUNT", "FILL", "HEAD", "INSTRUMENT", "POSITION", "Books"]
+__all__ = ["ACCOUNT", "FILL", "HEAD", "INSTRUMENT", "PAIR", "POSITION", "Books", "Pair"]
 
 POSITION = np.dtype(
     [
@@ -41,6 +42,9 @@ INSTRUMENT = np.dtype(
     [("multiplier", "f8"), ("lot_size", "f8"), ("tick_size", "f8"), ("currency", "i8")],
 )
 
+# Where a currency's rate comes from: the instrument whose price it is (-1: it does not change), or one over it.
+PAIR = np.dtype([("code", "i8"), ("inverse", "i8")])
+
 # One execution. ``row`` is the row of block number ``block`` that the clock stood on.
 FILL = np.dtype(
     [
@@ -52,6 +56,7 @@ FILL = np.dtype(
         ("price", "f8"),
         ("commission", "f8"),
         ("slippage", "f8"),  # per unit
+        ("fx_rate", "f8"),  # what a unit of the instrument's currency was worth in the ledger's
         ("code", "i8"),
         ("account", "i8"),
         ("side", "i8"),
@@ -65,6 +70,9 @@ HEAD = np.dtype(
         *((name, "i8") for name in ("positions", "accounts", "instruments", "cash", "rates", "marks", "held", "fills")),
         *((name, "i8") for name in ("account_count", "instrument_count", "currency_count", "fill_count")),
         *((name, "i8") for name in ("checks", "shorts")),
+        ("pairs", "i8"),
+        ("foreign", "i8"),  # how many currencies there are besides the ledger's
+        ("converts", "i8"),  # whether what a fill pays or brings in one of them is exchanged at once
     ]
 )
 
@@ -72,31 +80,51 @@ HEAD = np.dtype(
 _FIRST_FILLS = 1 << 18
 
 
-class Books:
-    """The arrays of all accounts of a run, and where they are."""
+@attrs.frozen
+class Pair:
+    """A currency's rate: ``rate`` for good, or the last price of the instrument ``code``, or one over that."""
 
-    def __init__(self, instruments: Sequence[Instrument], cash: Sequence[float], currency: str) -> None:
-        count, accounts = len(instruments), len(cash)
-        currencies = dict.fromkeys([currency, *(instrument.currency for instrument in instruments)])
-        self.currencies = tuple(currencies)
+    rate: float = 1.0
+    code: int = -1
+    inverse: bool = False
+
+
+class Books:
+    """The arrays of all accounts of a run, and where they are.
+
+    ``accounts`` is the cash that each starts with, by name; ``pairs`` has every currency but the ledger's own.
+    """
+
+    def __init__(
+        self,
+        instruments: Sequence[Instrument],
+        accounts: Mapping[str, float],
+        currency: str,
+        pairs: Mapping[str, Pair] | None = None,
+    ) -> None:
+        count, pairs = len(instruments), {currency: Pair()} | dict(pairs or {})
+        self.names = tuple(accounts)
+        self.currencies = tuple(pairs)
         self.head = np.zeros(1, HEAD)
-        self.positions = np.zeros(max(1, accounts * count), POSITION)
-        self.accounts = np.zeros(accounts, ACCOUNT)
+        self.positions = np.zeros(max(1, len(accounts) * count), POSITION)
+        self.accounts = np.zeros(len(accounts), ACCOUNT)
         self.instruments = np.zeros(max(1, count), INSTRUMENT)
         for code, instrument in enumerate(instruments):
             grid = (instrument.multiplier, instrument.lot_size, instrument.tick_size)
             self.instruments[code] = (*grid, self.currencies.index(instrument.currency))
-        self.cash = np.zeros(accounts * len(currencies))
-        self.cash[:: len(currencies)] = cash
-        self.rates = np.ones(len(currencies))
+        self.cash = np.zeros(len(accounts) * len(pairs))
+        self.cash[:: len(pairs)] = list(accounts.values())
+        self.pairs = np.array([(pair.code, pair.inverse) for pair in pairs.values()], PAIR)
+        self.rates = np.array([pair.rate if pair.code < 0 else np.nan for pair in pairs.values()])
         self.marks = np.full(max(1, count), np.nan)
-        self.held = np.zeros(accounts * (count + 1), dtype=np.int64)
+        self.held = np.zeros(len(accounts) * (count + 1), dtype=np.int64)
         self.fills = np.zeros(0, FILL)
         self.flows = Flows()
         head = self.head[0]
-        for name in ("positions", "accounts", "instruments", "cash", "rates", "marks", "held"):
+        for name in ("positions", "accounts", "instruments", "cash", "rates", "marks", "held", "pairs"):
             head[name] = address(getattr(self, name))
-        head["account_count"], head["instrument_count"], head["currency_count"] = accounts, count, len(currencies)
+        head["account_count"], head["instrument_count"], head["currency_count"] = len(accounts), count, len(pairs)
+        head["foreign"] = len(pairs) - 1
         self.address = address(self.head)
         self._fill_count = live(self.head["fill_count"])
         self.room = 0

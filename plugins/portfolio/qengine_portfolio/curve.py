@@ -18,7 +18,7 @@ _I4_OUT = types.int32[::1]
 
 # Defined before its caller: explicit signatures compile on the spot.
 @njit("void(int32, float64, float64[::1], int32[::1], int64[::1])", cache=True, nogil=True)
-def _apply_nb(code, quantity, quantities, held, held_count):  # type: ignore[no-untyped-def]
+def _apply_nb(code, quantity, quantities, held, held_count):
     """Change one position and keep the list of held codes ascending."""
     before = quantities[code]
     after = before + quantity
@@ -42,16 +42,52 @@ def _apply_nb(code, quantity, quantities, held, held_count):  # type: ignore[no-
         held_count[0] = count - 1
 
 
+_FILLS = types.Tuple((_I8, _I4, _F8, _I4, _F8))
+_SEVERAL = types.Tuple((types.int64[::1], types.boolean[::1], _F8_OUT, _I4, _F8_OUT))
+
+
+@njit(types.float64(_SEVERAL, _F8_OUT, _F8_OUT, _F8, _I4_OUT, types.int64, _F8_OUT), cache=True, nogil=True)
+def _convert_nb(several, marks, cash, multipliers, held, count, out):
+    """Bring the rates up to the marks, and what a price of 1 is worth; return the cash of all currencies.
+
+    Writes balance and rate of each currency into ``out``, from column 4 on.
+    """
+    pairs, inverse, rates, currencies, units = several
+    total = cash[0]
+    out[4], out[5] = cash[0], rates[0]
+    for currency in range(1, len(pairs)):
+        code = pairs[currency]
+        if code >= 0 and marks[code] > 0.0:
+            rates[currency] = 1.0 / marks[code] if inverse[currency] else marks[code]
+        if cash[currency] != 0.0:
+            total += cash[currency] * rates[currency]
+        out[4 + 2 * currency], out[5 + 2 * currency] = cash[currency], rates[currency]
+    for code in held[:count]:
+        units[code] = multipliers[code] * rates[currencies[code]]
+    return total
+
+
+@njit(types.int64(_FILLS, types.int64, types.int64, _F8_OUT, _I4_OUT, _I8_OUT, _F8_OUT), cache=True, nogil=True)
+def _settle_nb(fills, first, row, quantities, held, held_count, cash):
+    """Apply the fills from number ``first`` on that happened up to a row; return the number of the next."""
+    rows, codes, changes, currencies, paid = fills
+    while first < len(rows) and rows[first] <= row:
+        _apply_nb(codes[first], changes[first], quantities, held, held_count)
+        cash[currencies[first]] += paid[first]
+        first += 1
+    return first
+
+
 @njit(
     types.int64(
         *(_I8, _I4, _F8, types.int64, types.int64, types.int64, _I8_OUT),
-        *(_I8, _I4, _F8, _F8),
-        *(_F8_OUT, _F8_OUT, _F8, _I4_OUT, _I8_OUT, _F8_OUT, _I8_OUT, types.float64[:, ::1]),
+        *(_FILLS, _F8_OUT, _F8_OUT, _F8, _I4_OUT, _I8_OUT, _F8_OUT, _SEVERAL),
+        *(_I8_OUT, types.float64[:, ::1]),
     ),
     cache=True,
     nogil=True,
 )
-def equity_nb(  # type: ignore[no-untyped-def]
+def equity_nb(
     ts,
     codes,
     prices,
@@ -59,35 +95,34 @@ def equity_nb(  # type: ignore[no-untyped-def]
     stop,
     interval,
     next_ts,
-    fill_rows,
-    fill_codes,
-    fill_quantities,
-    fill_cash,
+    fills,
     quantities,
     marks,
     multipliers,
     held,
     held_count,
     cash,
+    several,
     out_ts,
     out,
 ):
     """Walk rows, apply each fill on the row it happened, and write the account at sampled instants.
 
-    ``fill_quantities`` is signed, ``fill_cash`` the change of cash. ``quantities``, ``marks``, ``held``
-    (codes with a position, ``held_count[0]`` of them), ``cash[0]`` and ``next_ts`` (when the next sample is due,
-    and when the last was taken) carry over. Each sample sums the held positions afresh, lest rounding errors
-    build up. Columns of ``out``: equity, cash, long value, short value. Returns
-    the number of samples.
+    ``fills`` are columns: row, code, signed quantity, currency, change of cash in it. ``quantities``, ``marks``,
+    ``held`` (codes with a position, ``held_count[0]`` of them), ``cash`` by currency and ``next_ts`` (when the next
+    sample is due, and when the last was taken) carry over. Each sample sums the held positions afresh, lest rounding
+    errors build up. ``several`` is what several currencies need: by currency which instrument's mark its rate is (-1:
+    it does not change), whether it is one over that, and the rates; by instrument its currency, and what a price
+    of 1 is worth. Columns of ``out``: equity, cash, long value, short value, and with several currencies balance
+    and rate of each. Returns the number of samples.
     """
-    written, fill, row = 0, 0, start - 1
+    pairs, _, _, _, units = several
+    fill_rows, written, fill, row = fills[0], 0, 0, start - 1
     while (row := row + 1) < stop:
         if len(marks) == 1 and ts[row] < next_ts[0] and ts[row] != next_ts[1]:
             row = min(stop - 1, row + np.searchsorted(ts[row:stop], next_ts[0]))  # nothing is sampled before
-        while fill < len(fill_rows) and fill_rows[fill] <= row:
-            _apply_nb(fill_codes[fill], fill_quantities[fill], quantities, held, held_count)
-            cash[0] += fill_cash[fill]
-            fill += 1
+        if fill < len(fill_rows) and fill_rows[fill] <= row:
+            fill = _settle_nb(fills, fill, row, quantities, held, held_count, cash)
         marks[codes[row]] = prices[row]
         now = ts[row]
         if (now < next_ts[0] and now != next_ts[1]) or (row + 1 < stop and ts[row + 1] == now):
@@ -96,18 +131,19 @@ def equity_nb(  # type: ignore[no-untyped-def]
             next_ts[0] = now + 1 if interval == 0 else (now // interval + 1) * interval
         next_ts[1] = now  # another stream's rows of this instant replace this sample
         longs = shorts = 0.0
+        money = cash[0]
+        if len(pairs) > 1:
+            money = _convert_nb(several, marks, cash, multipliers, held, held_count[0], out[written])
         for index in range(held_count[0]):
             code = held[index]
-            value = quantities[code] * marks[code] * multipliers[code]
+            value = quantities[code] * marks[code] * units[code]
             if value >= 0:
                 longs += value
             else:
                 shorts -= value
         out_ts[written] = now
-        out[written] = cash[0] + longs - shorts, cash[0], longs, shorts
+        out[written, 0] = money + longs - shorts
+        out[written, 1], out[written, 2], out[written, 3] = money, longs, shorts
         written += 1
-    while fill < len(fill_rows):
-        _apply_nb(fill_codes[fill], fill_quantities[fill], quantities, held, held_count)
-        cash[0] += fill_cash[fill]
-        fill += 1
+    _settle_nb(fills, fill, len(ts), quantities, held, held_count, cash)
     return written

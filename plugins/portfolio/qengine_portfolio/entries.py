@@ -7,11 +7,11 @@ from typing import Any
 from numba import njit
 
 from qengine_portfolio import booking, books, view
-from qengine_portfolio.booking import equity_of, mark_rows, short_value_of
+from qengine_portfolio.booking import cash_of, equity_of, mark_rows, short_value_of
 from qengine_portfolio.native import carray, codes_at, direct, floats_at, pointer, stamp_of
 from qengine_portfolio.view import VIEW
 
-__all__ = ["equity", "mark_up_to", "short_value"]
+__all__ = ["cash", "equity", "mark_up_to", "short_value"]
 
 
 def _entries(stamp: str) -> tuple[Any, ...]:
@@ -29,6 +29,12 @@ def _entries(stamp: str) -> tuple[Any, ...]:
             seen.marked = stop
 
     @njit("float64(int64, int64)", cache=True)
+    def cash(books, account):
+        """Money in all currencies."""
+        _ = stamp
+        return cash_of(books, account)
+
+    @njit("float64(int64, int64)", cache=True)
     def equity(books, account):
         """Cash plus positions at their marks."""
         _ = stamp
@@ -40,7 +46,7 @@ def _entries(stamp: str) -> tuple[Any, ...]:
         _ = stamp
         return short_value_of(books, account)
 
-    return equity, mark_up_to, short_value
+    return cash, equity, mark_up_to, short_value
 
 
-equity, mark_up_to, short_value = map(direct, _entries(stamp_of(booking, books, view)))
+cash, equity, mark_up_to, short_value = map(direct, _entries(stamp_of(booking, books, view)))

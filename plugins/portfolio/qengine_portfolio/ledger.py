@@ -1,7 +1,7 @@
-"""The account while a run is under way: applies fills at once, and prices only when somebody asks.
+"""The accounts while a run is under way: applies fills at once, and prices only when somebody asks.
 
 Between fills nothing here runs per row. Marks are advanced in compiled code up to the clock when they
-are read, and the equity curve of a segment is computed in one compiled pass when the loop leaves it.
+are read, and the equity curves of a segment are computed in one compiled pass each when the loop leaves it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import numpy.typing as npt
 
 from qengine_core.blocks import Block, Segment, StreamInfo
 from qengine_core.participant import Participant
-from qengine_core.plugin import BAR, QUOTE, TRADE, ConfigError, Rank
-from qengine_portfolio import entries, tables
-from qengine_portfolio.accounts import BookedAccount
+from qengine_core.plugin import BAR, QUOTE, TRADE, PositionView, Rank
+from qengine_portfolio import tables
+from qengine_portfolio.account import Account, Marks, Together
+from qengine_portfolio.basis import CostBasis
 from qengine_portfolio.books import Books
 from qengine_portfolio.curve import equity_nb
-from qengine_portfolio.native import live
+from qengine_portfolio.setup import books_of, seats_of
 from qengine_portfolio.view import Views
 
 if TYPE_CHECKING:
@@ -28,138 +29,151 @@ if TYPE_CHECKING:
 
 __all__ = ["LedgerBook"]
 
-_NO_EFFECTS = (np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0), np.empty(0))
+_NO_EFFECTS = (np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0), np.empty(0, np.int32), np.empty(0))
 _NEVER = int(np.iinfo(np.int64).max)
 
 
 class LedgerBook(Participant):
-    """Positions, cash and P&L of one run. Brokers book into ``books``, and see blocks through ``views``."""
+    """Positions, cash and P&L of one run. Brokers book into ``books``, and see blocks through ``views``.
+
+    As a view it is all accounts together.
+    """
 
     rank = Rank.ACCOUNTING
 
     def __init__(self, settings: StandardLedger, run: Run) -> None:
-        for instrument in run.instruments:
-            if instrument.currency != settings.currency:
-                raise ConfigError(
-                    f"{instrument.name} is quoted in {instrument.currency}, but the ledger keeps {settings.currency} "
-                    "only: set the feed's currency or the ledger's."
-                )
         self._run = run
-        self._clock = run.clock
-        self.initial_cash = settings.cash
         self.target_reserve = settings.target_reserve
         self.target_commission = settings.target_commission
         self.target_lot = settings.target_lot
-        self.books = Books(run.instruments, [settings.cash], settings.currency)
+        self.books = books_of(settings, run)
         self.views = Views(run)
-        self.accounts = [BookedAccount(self.books, n, run.clock) for n in range(len(self.books.accounts))]
-        self.positions = [_Position(self.books, code) for code in range(len(run.instruments))]
-        self._cash = live(self.books.cash)
-        self._marks = live(self.books.marks)
+        self._seats = seats_of(settings, run)
+        self._basis = CostBasis(self.books, settings.lots)
+        marks = Marks(self.books, self.views, run.clock)
+        is_plain = settings.lots == "average" and len(self.books.currencies) == 1
+        basis = None if is_plain else self._basis  # then the broker's own books say it all
+        self.accounts = [Account(self.books, number, marks, basis) for number in range(len(self.books.names))]
+        self._all = self.accounts[0] if len(self.accounts) == 1 else Together(self.accounts)
+        self._marks = marks
+        self._initial = self.books.cash[:: len(self.books.currencies)].tolist()
         self._rows = 0
-        self._curve = _Curve(settings, run, self.books, self.views)
+        self._curves = [_Curve(settings, run, self.books, self.views, number) for number in range(len(self.accounts))]
+
+    # Views ------------------------------------------------------------------------------------------
 
     @property
     def currencies(self) -> Sequence[str]:
-        """What the accounts may hold cash in, the ledger's own currency first."""
         return self.books.currencies
+
+    def account_of(self, strategy: int) -> int:
+        return self._seats[strategy]
+
+    @property
+    def positions(self) -> Sequence[PositionView]:
+        return self._all.positions
 
     @property
     def cash(self) -> float:
-        """Settled money, in the ledger's currency."""
-        return self._cash[0]
+        return self._all.cash
 
     @property
     def equity(self) -> float:
-        """Cash plus every position at its last known price."""
-        self._advance()
-        return entries.equity(self.books.address, 0)
+        return self._all.equity
 
     def held(self) -> Sequence[int]:
-        count = int(self.books.accounts["held_count"][0])
-        return self.books.held[:count].tolist()
+        return self._all.held()
 
     def mark(self, code: int) -> float:
-        self._advance()
-        return self._marks[code]
+        return self._all.mark(code)
+
+    def unit_value(self, code: int) -> float:
+        return self._all.unit_value(code)
 
     def short_value(self) -> float:
-        self._advance()
-        return entries.short_value(self.books.address, 0)
+        return self._all.short_value()
+
+    def balance(self, currency: str) -> float:
+        return self._all.balance(currency)
+
+    def fx_rate(self, currency: str) -> float:
+        return self._all.fx_rate(currency)
+
+    # Rows and results -------------------------------------------------------------------------------
 
     def follows(self, stream: StreamInfo) -> bool:
         return stream.kind in (BAR, TRADE, QUOTE)
 
     def end_segment(self, segment: Segment) -> None:
-        self._advance()
+        self._marks.advance()
         self._rows += segment.stop - segment.start
-        self._curve.extend(segment)
+        for curve in self._curves:
+            curve.extend(segment)
 
     def on_stop(self) -> None:
         if self._rows:
-            self._curve.finish(self._clock.now, self.equity, self.cash, self.short_value())
+            for curve, account in zip(self._curves, self.accounts, strict=True):
+                curve.finish(self._run.clock.now, account)
 
     def tables(self) -> Mapping[str, Any]:
-        run = self._run
+        run, books, basis, curves = self._run, self.books, self._basis, self._curves
         names = [instrument.name for instrument in run.instruments]
-        return {
-            "equity": self._curve.table,
-            "positions": lambda: tables.positions(self.books, names),
-            "trades": lambda: tables.trades(self.books, names),
-            "cashflows": lambda: tables.cashflows(self.books, names),
+        made: dict[str, Any] = {
+            "equity": lambda: tables.equity([curve.samples() for curve in curves]),
+            "positions": lambda: tables.positions(books, names, basis),
+            "trades": lambda: tables.trades(books, names, basis),
+            "cashflows": lambda: tables.cashflows(books, names),
             "prices": lambda: tables.prices(run, self._rows),
         }
+        if len(books.names) > 1:
+            made["equity_by_account"] = lambda: tables.equity_by_account(
+                [curve.samples() for curve in curves], books.names
+            )
+        if len(books.currencies) > 1:
+            made["balances"] = lambda: tables.balances(
+                [curve.samples() for curve in curves], books.names, books.currencies
+            )
+        return made
 
     def counts(self) -> Mapping[str, Any]:
-        return {
+        counts: dict[str, Any] = {
             "final_equity": self.equity,
-            "initial_cash": self.initial_cash,
+            "initial_cash": sum(self._initial),
             "cashflows": self.books.flows.totals(),
         }
-
-    def _advance(self) -> None:
-        """Bring the marks up to the row the clock stands on."""
-        clock = self._clock
-        entries.mark_up_to(self.books.address, self.views.of(clock.block).address, clock.position.row)
-
-
-class _Position:
-    """What is held of one instrument, as it is whenever it is read."""
-
-    __slots__ = ("_average", "_place", "_quantity", "_realised")
-
-    def __init__(self, books: Books, place: int) -> None:
-        self._place = place
-        self._quantity = live(books.positions["quantity"])
-        self._average = live(books.positions["average_price"])
-        self._realised = live(books.positions["realised_pnl"])
-
-    @property
-    def quantity(self) -> float:
-        return self._quantity[self._place]
-
-    @property
-    def average_price(self) -> float:
-        return self._average[self._place]
-
-    @property
-    def realised_pnl(self) -> float:
-        return self._realised[self._place]
+        if len(self.accounts) > 1:
+            counts["accounts"] = {
+                account.name: {"final_equity": account.equity, "initial_cash": cash}
+                for account, cash in zip(self.accounts, self._initial, strict=True)
+            }
+        return counts
 
 
 class _Curve:
-    """Collects what a segment brought, fills and cash flows, and turns it, with its prices, into samples."""
+    """Collects what a segment brought to an account, fills and cash flows, and turns it, with prices, into samples."""
 
-    def __init__(self, settings: StandardLedger, run: Run, books: Books, views: Views) -> None:
-        count = len(run.instruments)
+    def __init__(self, settings: StandardLedger, run: Run, books: Books, views: Views, number: int) -> None:
+        count, currencies = len(run.instruments), len(books.currencies)
+        self._number = number
         self._books, self._views = books, views
         self._stream_kinds = [stream.kind for stream in run.streams]
         self._kinds = {BAR} if any(s.kind == BAR for s in run.streams) else {TRADE, QUOTE}
         self._interval = 0 if BAR in self._kinds else int(settings.tick_interval * 1e9)
-        self._cash = np.array([settings.cash])
+        self._cash = books.cash[number * currencies : (number + 1) * currencies].copy()
         self._quantities = np.zeros(count)
         self._marks = np.full(count, np.nan)
         self._multipliers = np.array([instrument.multiplier for instrument in run.instruments])
+        native = books.instruments["currency"][:count].astype(np.int32)
+        self._converts = currencies > 1 and bool(books.head["converts"][0])
+        self._paid_in = np.zeros_like(native) if self._converts else native
+        self._several = (
+            np.ascontiguousarray(books.pairs["code"]),
+            books.pairs["inverse"].astype(np.bool_),
+            books.rates.copy(),
+            native,
+            self._multipliers.copy(),
+        )
+        self._width = 4 + (2 * currencies if currencies > 1 else 0)
         self._held = np.zeros(count + 1, dtype=np.int32)
         self._held_count = np.zeros(1, dtype=np.int64)
         self._next_ts = np.full(2, np.iinfo(np.int64).min)  # when the next sample is due, when the last was taken
@@ -175,15 +189,17 @@ class _Curve:
         view = self._views.of(block)
         recent = books.fills[self._booked : books.fill_count]
         self._booked = books.fill_count
+        if len(books.names) > 1:
+            recent = recent[recent["account"] == self._number]
         # A fill that happened off this block is due before the segment's first row.
-        fill_rows, codes, quantities, cash = self._effects(recent, view.number) if len(recent) else _NO_EFFECTS
+        fills = self._effects(recent, view.number) if len(recent) else _NO_EFFECTS
         if books.flows.count > self._flowed:
-            fill_rows, codes, quantities, cash = self._with_flows(segment, fill_rows, codes, quantities, cash)
+            fills = self._with_flows(segment, *fills)
         due = self._next_ts[0]
         if self._stream_kinds[block.stream] not in self._kinds:
             self._next_ts[0] = _NEVER  # its prices count, but only rows of an instant already sampled are sampled
         size = self._samples(block, segment.start, segment.stop)
-        out_ts, out = np.empty(size, np.int64), np.empty((size, 4))
+        out_ts, out = np.empty(size, np.int64), np.empty((size, self._width))
         written = equity_nb(
             block.ts,
             block.instrument,
@@ -192,16 +208,14 @@ class _Curve:
             segment.stop,
             self._interval,
             self._next_ts,
-            fill_rows,
-            codes,
-            quantities,
-            cash,
+            fills,
             self._quantities,
             self._marks,
             self._multipliers,
             self._held,
             self._held_count,
             self._cash,
+            self._several,
             out_ts,
             out,
         )
@@ -211,29 +225,30 @@ class _Curve:
             self._chunks.append((out_ts[:written].copy(), out[:written].copy()))
 
     def _effects(self, fills: npt.NDArray[Any], block: int) -> tuple[npt.NDArray[Any], ...]:
-        """On which row each fill happened, and what it changed: of what, how much, and cash."""
+        """On which row each fill happened, and what it changed: of what, how much, and cash in which currency."""
         codes = fills["code"].astype(np.int32)
         quantities = fills["side"] * fills["quantity"]
         cash = -fills["price"] * quantities * self._multipliers[codes] - fills["commission"]
-        return np.where(fills["block"] == block, fills["row"], -1), codes, quantities, cash
+        if self._converts:
+            cash = cash * fills["fx_rate"]
+        rows = np.where(fills["block"] == block, fills["row"], -1)
+        return rows, codes, quantities, self._paid_in[codes], cash
 
-    def _with_flows(self, segment: Segment, rows: Any, codes: Any, quantities: Any, cash: Any) -> tuple[Any, ...]:
+    def _with_flows(self, segment: Segment, rows: Any, *effects: Any) -> tuple[Any, ...]:
         """Fills, and the cash flows since the segment before among them, each from the first row at or after its time.
 
         A flow is a fill of no quantity.
         """
         flows = self._books.flows.records[self._flowed :]
         self._flowed = self._books.flows.count
+        flows = flows[flows["account"] == self._number]
         ts = segment.block.ts[segment.start : segment.stop]
         rows = np.concatenate([rows, segment.start + np.searchsorted(ts, flows["ts"])])
         order = np.argsort(rows, kind="stable")
-        nothing = np.zeros(len(flows))
-        return (
-            rows[order],
-            np.concatenate([codes, nothing.astype(np.int32)])[order],
-            np.concatenate([quantities, nothing])[order],
-            np.concatenate([cash, flows["amount"]])[order],
-        )
+        nothing, currencies = np.zeros(len(flows)), flows["currency"].astype(np.int32)
+        added = (nothing.astype(np.int32), nothing, currencies, flows["amount"])
+        both = (np.concatenate([given, more])[order] for given, more in zip(effects, added, strict=True))
+        return (rows[order], *both)
 
     def _samples(self, block: Block, start: int, stop: int) -> int:
         """An upper bound for the number of samples in a stretch of rows."""
@@ -242,10 +257,17 @@ class _Curve:
         span = int(block.ts[stop - 1]) - int(block.ts[start])
         return min(stop - start, span // self._interval + 3)
 
-    def finish(self, now: int, equity: float, cash: float, short: float) -> None:
+    def finish(self, now: int, account: Account) -> None:
         """Add the very last state, which the sampling may have missed; the table keeps one row an instant."""
-        last = np.array([[equity, cash, equity - cash + short, short]])
-        self._chunks.append((np.array([now], dtype=np.int64), last))
+        equity, cash, short = account.equity, account.cash, account.short_value()
+        last = [equity, cash, equity - cash + short, short]
+        if self._width > 4:
+            for currency in self._books.currencies:
+                last += [account.balance(currency), account.fx_rate(currency)]
+        self._chunks.append((np.array([now], dtype=np.int64), np.array([last])))
 
-    def table(self) -> Any:
-        return tables.equity(self._chunks)
+    def samples(self) -> tables.Samples:
+        """Everything that was sampled; of an instant that comes more than once, the last counts."""
+        if not self._chunks:
+            return np.empty(0, np.int64), np.empty((0, self._width))
+        return np.concatenate([ts for ts, _ in self._chunks]), np.concatenate([values for _, values in self._chunks])

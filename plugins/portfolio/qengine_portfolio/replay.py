@@ -1,4 +1,9 @@
-"""Compiled: positions and round trips, derived from the fills after the run."""
+"""Compiled: what positions cost and what closing them realised, derived from the fills.
+
+Prices are in the instrument's currency. Values are in the ledger's, each at the rate of its own fill, so that what
+a position realised is what closing it was worth less what opening it was. An open lot goes by the number of the
+fill that opened it.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +12,35 @@ from typing import Any
 import numpy as np
 from numba import from_dtype, njit, types
 
-from qengine_portfolio import booking, books, native
-from qengine_portfolio.books import FILL, POSITION
+from qengine_portfolio import books, native
+from qengine_portfolio.books import FILL
 
-__all__ = ["STEP", "TRIP", "replay"]
+__all__ = ["COST", "LOT", "STEP", "TRIP", "replay"]
+
+AVERAGE, FIFO, LIFO = (np.int64(number) for number in range(3))
+
+# One position. Averages are of what is open; ``average_value`` is in the ledger's currency, multiplier aside.
+COST = np.dtype(
+    [
+        ("quantity", "f8"),
+        ("average_price", "f8"),
+        ("average_value", "f8"),
+        ("realised_pnl", "f8"),
+        ("commission", "f8"),  # that has been paid on what is open
+        ("since", "i8"),
+        ("first", "i8"),  # lots, in the order that they are closed in (-1: none)
+        ("last", "i8"),
+        ("price_sum", "f8"),  # over all lots, times their size
+        ("value_sum", "f8"),
+    ]
+)
+
+LOT = np.dtype([("left", "f8"), ("commission", "f8"), ("next", "i8")])
 
 # What a position was after a fill.
-STEP = np.dtype([("quantity", "f8"), ("average_price", "f8"), ("realised_pnl", "f8")])
+STEP = np.dtype([("quantity", "f8"), ("average_price", "f8"), ("average_value", "f8"), ("realised_pnl", "f8")])
 
-# What a closing fill realised against the average entry.
+# What a closing fill realised against one entry: the average, or one lot's.
 TRIP = np.dtype(
     [
         ("code", "i8"),
@@ -25,65 +50,192 @@ TRIP = np.dtype(
         ("exit_ts", "i8"),
         ("quantity", "f8"),
         ("entry_price", "f8"),
+        ("entry_value", "f8"),
         ("exit_price", "f8"),
+        ("fx_rate", "f8"),
         ("gross_pnl", "f8"),
         ("commission", "f8"),
     ]
 )
 
+_DUST = 1e-12  # of a quantity: less is what rounding has left
+
 _FILLS = types.Array(from_dtype(FILL), 1, "C", readonly=True)
 _F8 = types.Array(types.float64, 1, "C", readonly=True)
 
 
-def _entry(stamp: str) -> Any:
-    positions_type = from_dtype(POSITION)
+@njit
+def _describe(trips, written, fill, side, entry_ts, quantity, entry_price, entry_value, commission, multiplier):
+    """Write one round trip down, if there is room for any; return how many there are now."""
+    if len(trips) == 0:
+        return written
+    trip = trips[written]
+    trip.code, trip.account, trip.side = fill.code, fill.account, side
+    trip.entry_ts, trip.exit_ts, trip.quantity = entry_ts, fill.ts, quantity
+    trip.entry_price, trip.entry_value, trip.exit_price = entry_price, entry_value, fill.price
+    trip.fx_rate = fill.fx_rate
+    gain = fill.price * fill.fx_rate - entry_value
+    trip.gross_pnl = (gain if side > 0 else -gain) * quantity * multiplier
+    trip.commission = commission
+    return written + 1
 
+
+@njit
+def _close_average(cost, trips, written, fill, closed, paid, multiplier):
+    """Close a part of everything there is. Commission is shared out by quantity."""
+    share = cost.commission * (closed / abs(cost.quantity))
+    side = 1 if cost.quantity > 0 else -1
+    written = _describe(
+        *(trips, written, fill, side, cost.since, closed, cost.average_price, cost.average_value),
+        *(share + paid * (closed / fill.quantity), multiplier),
+    )
+    cost.commission -= share
+    gain = fill.price * fill.fx_rate - cost.average_value
+    cost.realised_pnl += (gain if side > 0 else -gain) * closed * multiplier
+    return written
+
+
+@njit
+def _close_lots(cost, lots, fills, trips, written, fill, closed, paid, multiplier):
+    """Close lots from the first on, a round trip each."""
+    side = 1 if cost.quantity > 0 else -1
+    wanted = closed
+    while wanted > _DUST * fill.quantity and cost.first >= 0:
+        entry, lot = fills[cost.first], lots[cost.first]
+        taken, value = min(wanted, lot.left), entry.price * entry.fx_rate
+        share = lot.commission * (taken / lot.left)
+        written = _describe(
+            *(trips, written, fill, side, entry.ts, taken, entry.price, value),
+            *(share + paid * (taken / fill.quantity), multiplier),
+        )
+        gain = fill.price * fill.fx_rate - value
+        cost.realised_pnl += (gain if side > 0 else -gain) * taken * multiplier
+        wanted -= taken
+        is_closed = lot.left - taken <= _DUST * entry.quantity
+        gone = lot.left if is_closed else taken
+        cost.price_sum -= gone * entry.price
+        cost.value_sum -= gone * value
+        lot.left -= gone
+        lot.commission -= share
+        if is_closed:
+            cost.first = lot.next
+    return written
+
+
+@njit
+def _open_lot(cost, lots, number, size, commission, method):
+    """A lot of its own for what a fill opened: closed after all others (FIFO), or before them (LIFO)."""
+    lot = lots[number]
+    lot.left, lot.commission, lot.next = size, commission, -1
+    if cost.first < 0:
+        cost.first = number
+    elif method == FIFO:
+        lots[cost.last].next = number
+    else:
+        lot.next = cost.first
+        cost.first = number
+    if method == FIFO or cost.last < 0:
+        cost.last = number
+
+
+@njit
+def _average_lots(cost, lots, fills):
+    """The averages over what is open; of a single lot, its own price to the last bit."""
+    first = cost.first
+    if first >= 0 and lots[first].next < 0:
+        cost.average_price = fills[first].price
+        cost.average_value = fills[first].price * fills[first].fx_rate
+        cost.price_sum = lots[first].left * cost.average_price
+        cost.value_sum = lots[first].left * cost.average_value
+    else:
+        cost.average_price = cost.price_sum / abs(cost.quantity)
+        cost.average_value = cost.value_sum / abs(cost.quantity)
+
+
+@njit
+def _open(cost, held, size, price, value):
+    """Average an entry in."""
+    before = abs(held)
+    if before == 0.0:
+        cost.average_price, cost.average_value = price, value
+    else:
+        cost.average_price = (cost.average_price * before + price * size) / (before + size)
+        cost.average_value = (cost.average_value * before + value * size) / (before + size)
+
+
+@njit
+def _empty(cost):
+    cost.quantity = cost.average_price = cost.average_value = cost.commission = 0.0
+    cost.price_sum = cost.value_sum = 0.0
+    cost.first = cost.last = -1
+
+
+@njit
+def _apply(fills, number, multiplier, method, cost, lots, trips, written):
+    """Let one fill close, then open; return how many round trips there are now."""
+    fill = fills[number]
+    held, left = cost.quantity, cost.quantity + fill.side * fill.quantity
+    paid, size = fill.commission * fill.fx_rate, fill.quantity
+    if held != 0.0 and (held > 0) != (fill.side > 0):
+        closed = min(fill.quantity, abs(held))
+        if method == AVERAGE:
+            written = _close_average(cost, trips, written, fill, closed, paid, multiplier)
+        else:
+            written = _close_lots(cost, lots, fills, trips, written, fill, closed, paid, multiplier)
+        paid -= paid * (closed / fill.quantity)
+        if abs(left) <= _DUST * fill.quantity:  # what is left of 0.1 + 0.2 - 0.3
+            _empty(cost)
+            return written
+        if (left > 0) == (held > 0):
+            cost.quantity = left
+            if method != AVERAGE:
+                _average_lots(cost, lots, fills)
+            return written
+        _empty(cost)
+        held, size = 0.0, abs(left)
+    if held == 0.0:
+        _empty(cost)
+        cost.since = fill.ts
+    cost.quantity = left
+    cost.commission += paid
+    _open(cost, held, size, fill.price, fill.price * fill.fx_rate)
+    if method != AVERAGE:
+        cost.price_sum += size * fill.price
+        cost.value_sum += size * fill.price * fill.fx_rate
+        _open_lot(cost, lots, number, size, paid, method)
+        _average_lots(cost, lots, fills)
+    return written
+
+
+def _entry(stamp: str) -> Any:
     @njit(
-        types.int64(_FILLS, _F8, types.int64, from_dtype(STEP)[::1], from_dtype(TRIP)[::1]),
+        types.int64(
+            *(_FILLS, types.int64, _F8, types.int64),
+            *(from_dtype(dtype)[::1] for dtype in (COST, LOT, STEP, TRIP)),
+        ),
         cache=True,
         nogil=True,
     )
-    def replay(fills, multipliers, accounts, steps, trips):
-        """Book the fills once more: fill in ``steps`` (one a fill) and ``trips``; return how many of the latter.
+    def replay(fills, start, multipliers, method, costs, lots, steps, trips):
+        """Go through the fills from number ``start`` on; return how many round trips were written.
 
-        Commission is shared out by quantity: of a fill that closes and opens, by how much it does of each.
+        ``costs`` (by place) and ``lots`` (by fill; unused at average cost) carry over. ``steps`` (one a fill) and
+        ``trips`` may be empty: then they are not written. Commission is shared out by quantity, of a fill that
+        closes and opens by how much it does of each.
         """
         _ = stamp
-        count = len(multipliers)
-        positions = np.zeros(count * accounts, positions_type)
-        since = np.full(count * accounts, -1, np.int64)
-        paid = np.zeros(count * accounts)
-        written = 0
-        for number in range(len(fills)):
+        written, count = 0, len(multipliers)
+        for number in range(start, len(fills)):
             fill = fills[number]
-            place = fill.account * count + fill.code
-            position = positions[place]
-            held, entry_price = position.quantity, position.average_price
-            multiplier = multipliers[fill.code]
-            closed = booking.change_position(position, fill.side, fill.quantity, fill.price, multiplier)
-            step = steps[number]
-            step.quantity, step.average_price = position.quantity, position.average_price
-            step.realised_pnl = position.realised_pnl
-            if closed == 0.0:
-                paid[place] = fill.commission + (paid[place] if held != 0.0 else 0.0)
-                since[place] = since[place] if held != 0.0 else fill.ts
-                continue
-            entry_commission = paid[place] * (closed / abs(held))
-            exit_commission = fill.commission * (closed / fill.quantity)
-            trip = trips[written]
-            written += 1
-            trip.code, trip.account, trip.side = fill.code, fill.account, 1 if held > 0 else -1
-            trip.entry_ts, trip.exit_ts, trip.quantity = since[place], fill.ts, closed
-            trip.entry_price, trip.exit_price = entry_price, fill.price
-            gain = fill.price - entry_price if held > 0 else entry_price - fill.price
-            trip.gross_pnl = gain * closed * multiplier
-            trip.commission = entry_commission + exit_commission
-            paid[place] -= entry_commission
-            if position.quantity != 0.0 and (position.quantity > 0) != (held > 0):
-                since[place], paid[place] = fill.ts, fill.commission - exit_commission
+            cost = costs[fill.account * count + fill.code]
+            written = _apply(fills, number, multipliers[fill.code], method, cost, lots, trips, written)
+            if len(steps):
+                step = steps[number]
+                step.quantity, step.average_price = cost.quantity, cost.average_price
+                step.average_value, step.realised_pnl = cost.average_value, cost.realised_pnl
         return written
 
     return replay
 
 
-replay = _entry(native.stamp_of(booking, books))
+replay = _entry(native.stamp_of(books))

@@ -497,7 +497,7 @@ def test_a_cash_flow_is_refused_unless_it_is_a_number_of_a_known_currency():
 
         class Giving(Strategy):
             def on_bar(self, ctx, bar, amount=amount, currency=currency):
-                ctx._ledger.accounts[0].pay("gift", amount, currency)
+                ctx._ledger.pay("gift", amount, currency)
 
         with pytest.raises(ConfigError, match=message):
             drive(Giving(), bars([1.0]))

@@ -150,7 +150,8 @@ def costs(fills: pl.DataFrame, max_points: int, currency: str) -> Chart | None:
     if fills.is_empty():
         return None
     ts = fills["ts"].to_physical().to_numpy()
-    commission, slippage = (np.cumsum(fills[column].to_numpy()) for column in ("commission", "slippage"))
+    rate = fills["fx_rate"].to_numpy()
+    commission, slippage = (np.cumsum(fills[column].to_numpy() * rate) for column in ("commission", "slippage"))
     keep = _kept(max_points, commission, slippage)
     traces = [
         _line(ts, values, keep, name=name, color=color, fmt=",.2f", unit=f" {currency}")

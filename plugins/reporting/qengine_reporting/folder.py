@@ -138,8 +138,8 @@ def _tables(result: Result) -> list[str]:
     for name in given:
         if not re.fullmatch(r"[a-z0-9_-]+", name):
             raise PluginError(f"Table {name!r} cannot be a file: a name must be of a-z, 0-9, '_' and '-'.")
-    for name in SCHEMAS:
-        if name not in given:
+    for name, table in SCHEMAS.items():
+        if name not in given and not table.only_where:
             result.flags.append(f"no participant provided the table {name!r}: {name}.parquet is not written")
     return [name for name in SCHEMAS if name in given] + sorted(name for name in given if name not in SCHEMAS)
 

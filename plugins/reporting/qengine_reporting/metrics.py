@@ -83,7 +83,10 @@ def metrics_of(result: Result) -> dict[str, Any]:
 
 
 def initial_equity(result: Result, equity: pl.DataFrame) -> float:
-    """The cash that the composed ledger starts with, or the first known equity of one that does not say."""
+    """The cash that the run started with, or the first known equity where nobody says."""
+    cash = result.counts.get("initial_cash")
+    if isinstance(cash, (int, float)):
+        return float(cash)
     ledger = (*result.components.get("ledger", ()), None)[0]
     cash = getattr(ledger, "cash", None)
     if isinstance(cash, (int, float)):
@@ -231,7 +234,7 @@ def _of_trades(trades: pl.DataFrame) -> dict[str, Any]:
 
 def _of_fills(fills: pl.DataFrame, equity: Floats, years: float) -> dict[str, Any]:
     """Turnover is the money traded, both ways, over the mean equity."""
-    traded = float((fills["quantity"] * fills["price"] * fills["multiplier"]).sum())
+    traded = float((fills["quantity"] * fills["price"] * fills["multiplier"] * fills["fx_rate"]).sum())
     mean_equity = float(equity.mean()) if len(equity) else math.nan
     turnover = traded / mean_equity if mean_equity > 0 else None
     return {
@@ -239,8 +242,8 @@ def _of_fills(fills: pl.DataFrame, equity: Floats, years: float) -> dict[str, An
         "traded_value": traded,
         "turnover": turnover,
         "annual_turnover": turnover / years if turnover is not None and years > 0 else None,
-        "total_commission": float(fills["commission"].sum()),
-        "total_slippage": float(fills["slippage"].sum()),
+        "total_commission": float((fills["commission"] * fills["fx_rate"]).sum()),
+        "total_slippage": float((fills["slippage"] * fills["fx_rate"]).sum()),
     }
 
 

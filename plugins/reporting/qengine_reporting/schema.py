@@ -38,10 +38,12 @@ class Table:
     meaning: str
     order: str
     columns: tuple[Column, ...]
+    only_where: str = ""  # there is something to say; empty for a table that every run has
 
 
 _TS = "ns since 1970, UTC"
 _MONEY = "account currency"
+_NATIVE = "instrument's currency"
 _PRICE = "price of one unit"
 _QUANTITY = "units of the instrument"
 _SIDES = ("buy", "sell")
@@ -55,6 +57,8 @@ _STATES = (
     "rejected",
     "expired",
 )  # qengine_core.plugin.OrderState, spelled out because this table is also documentation
+
+_ACCOUNT = Column("account", "text", "", "Name of the account; main where there is one only.")
 
 _ORDERS = Table(
     "orders",
@@ -76,8 +80,9 @@ _ORDERS = Table(
         Column("state", "text", "", "Where it stood at the end of the run.", one_of=_STATES),
         Column("filled", "float64", _QUANTITY, "What was executed, 0 to quantity."),
         Column("average_price", "float64", _PRICE, "Mean price of its fills; null: none.", nullable=True),
-        Column("commission", "float64", _MONEY, "What the broker charged for all its fills."),
+        Column("commission", "float64", _NATIVE, "What the broker charged for all its fills."),
         Column("reason", "text", "", "Why it was cancelled, rejected or expired; empty otherwise."),
+        _ACCOUNT,
     ),
 )
 
@@ -92,16 +97,18 @@ _FILLS = Table(
         Column("side", "text", "", "Direction of the execution.", one_of=_SIDES),
         Column("quantity", "float64", _QUANTITY, "What was executed, positive."),
         Column("price", "float64", _PRICE, "Price paid or received, slippage included."),
-        Column("commission", "float64", _MONEY, "What this execution added to the order's commission."),
-        Column("slippage", "float64", _MONEY, "Price concession, as money: per unit x quantity x multiplier."),
+        Column("commission", "float64", _NATIVE, "What this execution added to the order's commission."),
+        Column("slippage", "float64", _NATIVE, "Price concession, as money: per unit x quantity x multiplier."),
         Column("currency", "text", "", "Currency that the instrument is priced in."),
         Column("multiplier", "float64", "units per contract", "Money value of one price point of one unit."),
+        Column("fx_rate", "float64", _MONEY, "What a unit of the currency was worth when this was booked."),
+        _ACCOUNT,
     ),
 )
 
 _TRADES = Table(
     "trades",
-    "Round trips: one row per execution that closes a position, wholly or in part, at average cost.",
+    "Round trips: one row per execution that closes a position, wholly or in part; by lots, one per lot closed.",
     "by exit",
     (
         Column("instrument", "text", "", "Name of the instrument."),
@@ -109,13 +116,15 @@ _TRADES = Table(
         Column("quantity", "float64", _QUANTITY, "What was closed, positive."),
         Column("entry_ts", "timestamp", _TS, "When the position was opened."),
         Column("exit_ts", "timestamp", _TS, "When this part of it was closed."),
-        Column("entry_price", "float64", _PRICE, "Average price of the position."),
+        Column("entry_price", "float64", _PRICE, "Average price of the position; by lots, of the lot."),
         Column("exit_price", "float64", _PRICE, "Price of the closing execution."),
         Column("pnl", "float64", _MONEY, "Profit, net of commission: gross_pnl - commission."),
-        Column("gross_pnl", "float64", _MONEY, "Profit before commission."),
+        Column("gross_pnl", "float64", _MONEY, "Profit before commission: exit less entry, each at its own FX rate."),
         Column("commission", "float64", _MONEY, "Share of the entry's commission, plus the exit's."),
-        Column("return", "float64", "fraction", "pnl / (entry_price x quantity x multiplier).", nullable=True),
+        Column("return", "float64", "fraction", "pnl over what the entry cost.", nullable=True),
         Column("duration_ns", "int64", "ns", "exit_ts - entry_ts."),
+        Column("fx_rate", "float64", _MONEY, "What a unit of the instrument's currency was worth at the exit."),
+        _ACCOUNT,
     ),
 )
 
@@ -127,25 +136,28 @@ _POSITIONS = Table(
         Column("ts", "timestamp", _TS, "When the position changed."),
         Column("instrument", "text", "", "Name of the instrument."),
         Column("quantity", "float64", _QUANTITY, "What is held afterwards: positive long, negative short."),
-        Column("average_price", "float64", _PRICE, "Average cost of what is held; 0 when flat.", nullable=True),
+        Column("average_price", "float64", _PRICE, "Average cost of what is held, by lots of those left; 0 when flat."),
         Column("price", "float64", _PRICE, "Price of the execution that changed it."),
-        Column("market_value", "float64", _MONEY, "quantity x price x multiplier, signed."),
+        Column("market_value", "float64", _MONEY, "quantity x price x multiplier x FX rate, signed."),
         Column("realised_pnl", "float64", _MONEY, "Profit of the instrument realised so far, before commission."),
         Column("unrealised_pnl", "float64", _MONEY, "Profit of what is held, at price."),
+        _ACCOUNT,
     ),
 )
 
+_VALUES = (
+    Column("equity", "float64", _MONEY, "Cash plus positions at the last known prices and FX rates."),
+    Column("cash", "float64", _MONEY, "Cash held, in all currencies."),
+    Column("long_value", "float64", _MONEY, "Market value of long positions, >= 0."),
+    Column("short_value", "float64", _MONEY, "Market value of short positions as a positive number, >= 0."),
+)
+_VALUED = Column("ts", "timestamp", _TS, "When the account was valued.")
+
 _EQUITY = Table(
     "equity",
-    "The account at every distinct timestamp of market data.",
+    "The account at every distinct timestamp of market data; of several accounts, their sum.",
     "by ts",
-    (
-        Column("ts", "timestamp", _TS, "When the account was valued."),
-        Column("equity", "float64", _MONEY, "Cash plus positions at the last known prices."),
-        Column("cash", "float64", _MONEY, "Cash held."),
-        Column("long_value", "float64", _MONEY, "Market value of long positions, >= 0."),
-        Column("short_value", "float64", _MONEY, "Market value of short positions as a positive number, >= 0."),
-    ),
+    (_VALUED, *_VALUES),
 )
 
 _CASHFLOWS = Table(
@@ -158,12 +170,34 @@ _CASHFLOWS = Table(
         Column("instrument", "text", "", "The instrument it is for; null: for none.", nullable=True),
         Column("currency", "text", "", "Currency of the amount."),
         Column("amount", "float64", "units of the currency", "What the account received; negative: what it paid."),
+        _ACCOUNT,
     ),
 )
 
-SCHEMAS: Mapping[str, Table] = {
-    table.name: table for table in (_ORDERS, _FILLS, _TRADES, _POSITIONS, _EQUITY, _CASHFLOWS)
-}
+_EQUITY_BY_ACCOUNT = Table(
+    "equity_by_account",
+    "The same for each account.",
+    "by ts, then in the order of accounts",
+    (_VALUED, attrs.evolve(_ACCOUNT, meaning="Name of the account."), *_VALUES),
+    only_where="the ledger has several accounts",
+)
+
+_BALANCES = Table(
+    "balances",
+    "Cash by currency at every distinct timestamp of market data, and the FX rate it was valued at.",
+    "by ts, then in the order of accounts and currencies",
+    (
+        _VALUED,
+        _ACCOUNT,
+        Column("currency", "text", "", "The currency; the account's own comes first."),
+        Column("balance", "float64", "the currency", "Cash held in it; below zero: owed."),
+        Column("fx_rate", "float64", _MONEY, "What a unit of it was worth; null: not known yet.", nullable=True),
+    ),
+    only_where="the ledger keeps several currencies",
+)
+
+_ALL = (_ORDERS, _FILLS, _TRADES, _POSITIONS, _EQUITY, _CASHFLOWS, _EQUITY_BY_ACCOUNT, _BALANCES)
+SCHEMAS: Mapping[str, Table] = {table.name: table for table in _ALL}
 
 
 def validated(name: str, table: Any) -> pl.DataFrame:
@@ -248,7 +282,8 @@ def as_markdown() -> str:
             f"| `{c.name}` | {c.type}{', null' if c.nullable else ''} | {c.unit} | {_described(c)} |"
             for c in table.columns
         ]
-        heading = f"### `{table.name}.parquet`\n\n{table.meaning} Rows come {table.order}.\n\n"
+        only = f" Written only where {table.only_where}." if table.only_where else ""
+        heading = f"### `{table.name}.parquet`\n\n{table.meaning} Rows come {table.order}.{only}\n\n"
         parts.append(heading + "| column | type | unit | meaning |\n| --- | --- | --- | --- |\n" + "\n".join(rows))
     return "\n\n".join(parts) + "\n"
 

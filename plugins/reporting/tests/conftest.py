@@ -84,7 +84,9 @@ def simulate(
         long, short = sum(v for v in values if v > 0), -sum(v for v in values if v < 0)
         equity.append((ts[day], money + long - short, money, long, short))
     rows = {"orders": orders, "fills": fills, "trades": trades, "positions": positions, "equity": equity}
-    rows["cashflows"] = [(ts[day], "interest", None, "USD", 1.5) for day in range(20, days, 20)]
+    rows["cashflows"] = [(ts[day], "interest", None, "USD", 1.5, "main") for day in range(20, days, 20)]
+    rows["equity_by_account"] = [(at, "main", *values) for at, *values in equity]
+    rows["balances"] = [(at, "main", "USD", cash_held, 1.0) for at, _, cash_held, *_ in equity]
     tables = {name: frame(name, table) for name, table in rows.items()}
     tables["prices"] = pl.DataFrame(
         {
@@ -100,6 +102,10 @@ def frame(name: str, rows: list[Any]) -> pl.DataFrame:
     """Rows as the documented table, from plain values with int64 timestamps."""
     from qengine_reporting.schema import SCHEMAS
 
+    # What one account in one currency has at the end of each row need not be written out.
+    ends = {"orders": ("main",), "fills": (1.0, "main"), "trades": (1.0, "main"), "positions": ("main",)}
+    width = len(SCHEMAS[name].columns)
+    rows = [(*row, *ends.get(name, ())[len(row) - width :]) if len(row) < width else row for row in rows]
     types = {"timestamp": pl.Int64, "int64": pl.Int64, "float64": pl.Float64, "text": pl.String}
     columns = SCHEMAS[name].columns
     table = pl.DataFrame(rows, schema={c.name: types[c.type] for c in columns}, orient="row", strict=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import math
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from qengine_core.plugin import (
     BAR,
     BUY,
     SELL,
+    AccountView,
     ConfigError,
     Order,
     OrderType,
@@ -33,36 +35,34 @@ _INF = math.inf
 
 
 class Context:
-    """Handed to every callback. Instruments are given by name; quantities are in units, positive."""
+    """Handed to every callback. Instruments are given by name; quantities are in units, positive.
+
+    ``account`` is the name of the account that the strategy trades, ``portfolio`` that account: of a run with
+    several, no strategy sees another's.
+    """
 
     __slots__ = (
-        "_broker",
-        "_clock",
-        "_codes",
-        "_driver",
-        "_ledger",
-        "_limit",
-        "_pays",
-        "_reserve",
-        "_run",
-        "_submit",
-        "_target_lot",
-        "portfolio",
+        *("_account", "_broker", "_clock", "_codes", "_driver", "_ledger", "_limit", "_pays", "_reserve", "_run"),
+        *("_submit", "_target_lot", "account", "portfolio"),
     )
 
-    def __init__(self, run: Run, driver: StrategyDriver) -> None:
+    def __init__(self, run: Run, driver: StrategyDriver, account: int = 0) -> None:
         self._run = run
         self._clock = run.clock
         self._broker = run.broker
-        self._submit = run.broker.submit
-        self._ledger = run.ledger
+        self._account = account
+        self._submit: Callable[..., Order] = run.broker.submit
+        if account:
+            self._submit = functools.partial(run.broker.submit, account=account)
+        self._ledger = run.ledger.accounts[account]
+        self.account = self._ledger.name
         self._codes = run.codes
         self._reserve: float = getattr(run.ledger, "target_reserve", 0.0)
         self._pays: bool = getattr(run.ledger, "target_commission", False)
         self._target_lot: float = getattr(run.ledger, "target_lot", 0.0)
         self._driver: StrategyDriver = weakref.proxy(driver)  # which holds this
         self._limit: Callable[..., OrderType] | None = None
-        self.portfolio = PortfolioView(run)
+        self.portfolio = PortfolioView(run, self._ledger)
 
     @property
     def now(self) -> int:
@@ -140,7 +140,7 @@ class Context:
     ) -> Order | None:
         """Trade what is missing to a position, in whole lots of this size and the instrument's."""
         code = self._code(instrument)
-        missing = quantity - self._ledger.positions[code].quantity - self._broker.pending(code)
+        missing = quantity - self._ledger.positions[code].quantity - self._broker.pending(code, self._account)
         if not math.isfinite(missing):
             raise ConfigError(f"A target of {quantity!r} {instrument} is impossible: it must be a finite number.")
         lot = max(lot, self._run.instruments[code].lot_size)
@@ -151,9 +151,9 @@ class Context:
     def order_target_value(
         self, instrument: str, value: float, type: OrderType | None = None, **options: Any
     ) -> Order | None:
-        """Trade towards a signed market value, at the last known price."""
+        """Trade towards a signed market value in the ledger's currency, at the last known price."""
         code = self._code(instrument)
-        price = self._ledger.mark(code) * self._run.instruments[code].multiplier
+        price = self._ledger.mark(code) * self._ledger.unit_value(code)
         if not price > 0:
             raise ConfigError(
                 f"{instrument} has no price yet, so a target in money cannot be sized: wait for its first row."
@@ -191,14 +191,14 @@ class Context:
         """What an order of that signed value would be charged if it took liquidity, whatever the month so far."""
         model, instrument = self._run.commission, self._run.instruments[code]
         price, lot = self._ledger.mark(code), max(self._target_lot, instrument.lot_size)
+        unit = self._ledger.unit_value(code)
         if not price > 0:
             return 0.0
-        quantity = abs(value) / (price * instrument.multiplier)
+        quantity = abs(value) / (price * unit)
         if lot > 0 and math.isfinite(quantity):
             quantity = math.trunc(quantity / lot + 1e-9) * lot
-        return model.commission(
-            math.copysign(1.0, value), quantity, price, instrument.multiplier, 0.0, 0.0, 0.0, model.rates
-        )
+        way, rate = math.copysign(1.0, value), unit / instrument.multiplier
+        return rate * model.commission(way, quantity, price, instrument.multiplier, 0.0, 0.0, 0.0, model.rates)
 
     def close(self, instrument: str, **options: Any) -> Order | None:
         """Cancel the instrument's open orders and trade its position to zero at market."""
@@ -217,7 +217,7 @@ class Context:
 
     def open_orders(self, instrument: str | None = None) -> Sequence[Order]:
         """Orders that can still fill, oldest first."""
-        return self._broker.open_orders(None if instrument is None else self._code(instrument))
+        return self._broker.open_orders(None if instrument is None else self._code(instrument), self._account)
 
     def kill(self, reason: str = "") -> None:
         """Trip the run's kill switch: from now on only exits are let through, and its action is taken.
@@ -280,9 +280,9 @@ class Context:
         if limit is not None:
             type = self._limit_type()(price=limit)
         if time_in_force == "gtc" and expires is None:
-            return self._broker.submit(code, side, quantity, type, tag=tag)
+            return self._submit(code, side, quantity, type, tag=tag)
         tif = _time_in_force(time_in_force, expires)
-        return self._broker.submit(code, side, quantity, type, tif, -1 if expires is None else to_ns(expires), tag)
+        return self._submit(code, side, quantity, type, tif, -1 if expires is None else to_ns(expires), tag)
 
     def _limit_type(self) -> Callable[..., OrderType]:
         if self._limit is None:
@@ -297,17 +297,26 @@ class Context:
 
 
 class PortfolioView:
-    """The account as a strategy sees it, up to date whenever it is read."""
+    """The account as a strategy sees it, up to date whenever it is read. Money is in the ledger's currency."""
 
     __slots__ = ("_ledger", "_run")
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, account: AccountView) -> None:
         self._run = run
-        self._ledger = run.ledger
+        self._ledger = account
 
     @property
     def cash(self) -> float:
+        """Money in all currencies, at the last known rates."""
         return self._ledger.cash
+
+    def balance(self, currency: str) -> float:
+        """Money in one currency, in that currency. Raises ConfigError for one that the ledger does not keep."""
+        return self._ledger.balance(currency)
+
+    def fx_rate(self, currency: str) -> float:
+        """What a unit of a currency is worth in the ledger's; NaN before the first row that says."""
+        return self._ledger.fx_rate(currency)
 
     @property
     def equity(self) -> float:
@@ -325,8 +334,12 @@ class PortfolioView:
         return self._ledger.positions[self._code(instrument)].quantity
 
     def average_price(self, instrument: str) -> float:
-        """Average entry price of the position; 0 if there is none."""
+        """Average entry price of the position, by lots of those that are left; 0 if there is none."""
         return self._ledger.positions[self._code(instrument)].average_price
+
+    def realised_pnl(self, instrument: str) -> float:
+        """What closing positions of an instrument has brought so far, before commission."""
+        return self._ledger.positions[self._code(instrument)].realised_pnl
 
     def price(self, instrument: str) -> float:
         """The last known price; NaN before the instrument's first row."""
@@ -336,7 +349,7 @@ class PortfolioView:
         """Signed market value of the position."""
         code = self._code(instrument)
         quantity = self._ledger.positions[code].quantity
-        return quantity * self._ledger.mark(code) * self._run.instruments[code].multiplier if quantity else 0.0
+        return quantity * self._ledger.mark(code) * self._ledger.unit_value(code) if quantity else 0.0
 
     def _code(self, instrument: str) -> int:
         return _code(self._run.codes, instrument)

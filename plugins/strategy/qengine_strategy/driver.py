@@ -56,7 +56,8 @@ class StrategyDriver(Participant):
         self._lanes: dict[str, _Lane] = {}
         self._lane: Any = _NO_LANE  # of the block under way, if all of its rows are wanted
         self._started = False
-        self._context = Context(run, self)
+        self._account = run.ledger.account_of(run.building)
+        self._context = Context(run, self, self._account)
         hears = self._overrides("on_session_open") or self._overrides("on_session_close")
         self._sessions = self._watch_each_calendar() if hears else {}  # by instrument code
         self._watches = tuple(dict.fromkeys(self._sessions.values()))
@@ -79,13 +80,22 @@ class StrategyDriver(Participant):
         return found
 
     def _listen(self) -> None:
-        strategy, ctx = self.strategy, self._context
         if self._overrides("on_fill"):
-            self._agenda.on(Fill, lambda fill: self._call("on_fill", strategy.on_fill, ctx, fill), self.rank)
+            self._agenda.on(Fill, self._of_its_account("on_fill", self.strategy.on_fill), self.rank)
         if self._overrides("on_order"):
-            self._agenda.on(
-                OrderUpdate, lambda update: self._call("on_order", strategy.on_order, ctx, update), self.rank
-            )
+            self._agenda.on(OrderUpdate, self._of_its_account("on_order", self.strategy.on_order), self.rank)
+
+    def _of_its_account(self, method: str, callback: Callable[..., None]) -> Callable[[Fill | OrderUpdate], None]:
+        """A handler that passes on what concerns the account that the strategy trades."""
+        ctx, account = self._context, self._account
+        if len(self._run.ledger.accounts) == 1:
+            return lambda event: self._call(method, callback, ctx, event)
+
+        def handle(event: Fill | OrderUpdate) -> None:
+            if event.order.account == account:
+                self._call(method, callback, ctx, event)
+
+        return handle
 
     def subscribe(self, kind: str, codes: frozenset[int] | None, every: int | str | None, history: int) -> None:
         """Narrow the interest in one kind of event."""
