@@ -66,7 +66,7 @@ class ProfileRunner:
     def engine(self, case: Case) -> Engine:
         """The run, as a user would compose it: the profile, and what the case says of costs and account."""
         document, rules = case.document, case.document["account"]
-        broker: dict[str, Any] = {"participation_limit": document["participation"]}
+        broker: dict[str, Any] = {"participation_limit": document["participation"], **_peer_terms(self.peer, case)}
         calendar = {"calendar": {"use": "exchange", "name": "NYSE"}} if case.table is None else {}
         return Engine(
             profile=self.profile,
@@ -161,7 +161,8 @@ class Replay(Strategy):
             ctx.order_target_percent(first["instrument"], first["percent"], tag=first["id"])
         elif not self._repeats(ctx, first):
             names, order_type = recipe(intents)
-            terms = {"time_in_force": first["tif"]} if "tif" in first else {}
+            # What ends zipline's orders is a policy of its run, and no time in force.
+            terms = {"time_in_force": first["tif"]} if "tif" in first and self.peer != "zipline" else {}
             if "expires" in first:
                 terms["expires"] = self.times[first["expires"]]
             sent = ctx.order(first["instrument"], first["quantity"], order_type, tag=",".join(names), **terms)
@@ -227,6 +228,21 @@ def _batches(intents: list[Intent]) -> list[list[Intent]]:
     return list(batches.values())
 
 
+def _peer_terms(peer: str, case: Case) -> dict[str, Any]:
+    """What a case asks of one peer in words of its own, as that peer's script does."""
+    document, rules, terms = case.document, case.document["account"], dict[str, Any]()
+    if peer == "backtesting" or peer == "backtrader":
+        terms["leverage"] = rules.get("leverage", 1.0)
+    if peer == "zipline" and any("tif" in intent for intent in document["intents"]):
+        terms["session_end"] = "cancel-all" if case.is_intraday else "cancel-first-of-several"
+    if peer == "vectorbt":
+        terms["buying_power"] = "purchases-locked" if rules.get("lock_short_proceeds") else "purchases"
+        terms["close_order"] = "by-value" if rules.get("exits_first") else "by-instrument"
+        if document["commission"]["kind"] == "per-share":  # a fixed fee, worked out for what is asked for
+            terms["commission_unit"] = "request"
+    return terms
+
+
 def _commission(terms: Mapping[str, Any]) -> dict[str, Any] | str:
     if terms["kind"] == "percent":
         return {"use": "percent", "rate": terms["rate"]}
@@ -267,7 +283,13 @@ def tables(case: Case, done: Any, peer: str) -> tuple[pl.DataFrame, pl.DataFrame
         pl.col("cash", "equity").fill_null(strategy="forward").fill_null(case.document["cash"])
     )
     account = in_words_of(peer, case.document["account"].get("leverage", 1.0), fills, account)
-    orders = named.select("intent", _status(peer).alias("status"), "reason")
+    targets = [intent["id"] for intent in case.document["intents"] if intent["action"] == "target-percent"]
+    status = _status(peer)
+    if peer == "vectorbt":  # which does not say how much a target asked for, and so calls its orders filled
+        status = (
+            pl.when(pl.col("intent").is_in(targets) & (pl.col("filled") > 0)).then(pl.lit("filled")).otherwise(status)
+        )
+    orders = named.select("intent", status.alias("status"), "reason")
     idle = [intent["id"] for intent in case.document["intents"] if intent["action"] != "cancel"]
     missing = pl.DataFrame({"intent": idle}, schema={"intent": pl.String}).join(orders, on="intent", how="anti")
     return fills, account, pl.concat([orders, missing.with_columns(status=pl.lit("not-needed"), reason=pl.lit(""))])

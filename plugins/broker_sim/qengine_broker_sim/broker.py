@@ -15,6 +15,7 @@ from qengine_portfolio.view import BARS, KINDS
 
 from qengine_broker_sim import entries
 from qengine_broker_sim.board import Board
+from qengine_broker_sim.closing import SessionEnd
 from qengine_broker_sim.costs import COMMISSION, SLIPPAGE
 from qengine_broker_sim.desk import RiskDesk
 from qengine_broker_sim.lastrows import LastRows
@@ -80,11 +81,14 @@ _POLICIES = (
     ("trail_mark", "trail_mark", ("extreme", "close")),
     ("trail_start", "trail_start", ("fill", "sent", "entry-close")),
     ("order_of_matching", "matching_order", ("exits-first", "in-turn")),
-    ("power", "buying_power", ("off", "cash", "proceeds", "equity")),
+    ("power", "buying_power", ("off", "cash", "proceeds", "equity", "purchases", "purchases-locked")),
     ("admission", "admission", ("reserve", "in-sequence", "at-fill")),
     ("own_share", "participation", ("shared", "each-order")),
     ("opening_only", "slippage_on", ("fill", "opening")),
-    ("fee_by_part", "commission_unit", ("order", "part")),
+    ("fee_by_part", "commission_unit", ("order", "part", "request")),
+    ("close_order", "close_order", ("as-sent", "by-instrument", "by-value")),
+    ("cancels_rest", "close_remainder", ("rests", "cancelled")),
+    ("from_close", "distance_from", ("fill", "close")),
     ("by_trade", "netting", ("position", "trades")),
     ("exits_wait", "exits_act", ("as-filled", "when-complete")),
     ("ends_together", "groups_end", ("by-fill", "together")),
@@ -142,6 +146,17 @@ class MatchingBroker(Participant):
         self._cancels_on_arrival = settings.cancel_on_arrival
         self._remembers_rows = self._last_rows is not None
         self._fills_at_once = settings.fill_timing in ("same-close", "at-once")
+        self._waits_for_others = settings.close_order != "as-sent"
+        self._waiting: list[int] = []  # orders of this instant, to be filled at its closes together
+        self._session_end: SessionEnd | None = None
+        if settings.session_end != "day-orders":
+            self._session_end = SessionEnd(
+                run,
+                self.open_orders,
+                lambda order: self._end(order.id - 1, CANCELLED, "end-of-session"),
+                all_of_them=settings.session_end == "cancel-all",
+            )
+        self._counts_open_orders = settings.targets_count_open_orders
         self._desk: RiskDesk | None = None
         self._is_special = False  # any of these
         # The rows known to fill nothing, and the row up to which matching is done.
@@ -159,6 +174,11 @@ class MatchingBroker(Participant):
         rules["shorts"] = settings.short_selling
         head["leverage"], head["forgets"] = settings.leverage, not settings.trigger_memory
         head["reduces"] = settings.shortfall == "reduce"
+        head["limits_stay"], head["limits_bound"] = settings.limit_memory, settings.limit_bounds_slippage
+        head["exits_slip"], head["lot_tolerance"] = settings.slippage_on_exits, settings.lot_tolerance
+        head["tick_size"], head["tick_tolerance"] = settings.tick_size, settings.tick_tolerance
+        lots = self._books.instruments["lot_size"]
+        lots[lots == 0.0] = settings.lot_size
         head["zero_volume"], head["clips"] = settings.fill_on_zero_volume, settings.clip_to_range
         for name, field, known in _POLICIES:
             head[name] = known.index(getattr(settings, field))
@@ -258,6 +278,10 @@ class MatchingBroker(Participant):
         self._make_room()
         arrives = order[-1] and not self._has_ended and not self._delays and self._desk is None
         index: int = entries.submit(self._sim, view, self._clock.position.row, now, *order[:-1], arrives)
+        if self._session_end is not None:
+            self._session_end.watch(order[0])
+        if self._waits_for_others and order[-1] and not (self._delays or self._has_ended):
+            self._wait_for_others(index)
         if self._has_ended:  # in answer to the end of the data; announcing it could go on for ever
             entries.cancel(self._sim, index, int(EXPIRED), self._reason("end-of-data"), now)
             self._head["event_count"] = 0
@@ -291,6 +315,24 @@ class MatchingBroker(Participant):
         form = list(self._forms[self._table.fields["form"][index]])
         form[_REDUCE_ONLY] = 1
         self._table.fields["form"][index] = self._number_of(tuple(form))
+    def _wait_for_others(self, index: int) -> None:
+        """Fill an order together with all others of this instant, at its closes."""
+        if not self._waiting:
+            block, now = self._clock.block, self._clock.now
+            self._agenda.schedule(now, Phase.ORDER_TRAFFIC, lambda: self._settle(block), now)
+        self._waiting.append(index)
+
+    def _settle(self, block: Block) -> None:
+        """Fill the orders that have been waiting, at the closes of the rows of this instant in ``block``."""
+        sent = np.array(self._waiting, np.int64)
+        self._waiting.clear()
+        now = self._clock.now
+        row = int(block.ts.searchsorted(now, side="right")) - 1
+        self._make_room()
+        entries.settle(self._sim, self._see(block), row, now, address(sent), len(sent))
+        self._announce()
+        self._quiet_block = None
+        self._pending.append(None)
 
     def _arrive_later(self, *indices: int) -> None:
         """Let orders of one recipe arrive together, when latency is over."""
@@ -313,6 +355,8 @@ class MatchingBroker(Participant):
             self._in_flight.pop(index, None)
             self._make_room()
             entries.arrive(self._sim, self._see(clock.block), clock.position.row, index, clock.now)
+            if self._waits_for_others:
+                self._wait_for_others(index)
             self._announce()
         self._quiet_block = None
         self._pending.append(None)
@@ -481,7 +525,7 @@ class MatchingBroker(Participant):
 
     def pending(self, code: int, account: int = 0) -> float:
         """The signed quantity that open orders of an instrument may still trade, but for exits and triggers."""
-        return entries.pending(self._sim, account, code) if self._open[0] else 0.0
+        return entries.pending(self._sim, account, code) if self._open[0] and self._counts_open_orders else 0.0
 
     def exposure(self, code: int = -1, side: int = 1, quantity: float = 0.0) -> tuple[float, float, float]:
         """What is at work if all that is open fills, and one order more: gross, long and short. See the role."""
@@ -590,7 +634,7 @@ class MatchingBroker(Participant):
         if run.risk or "position_rule" in run.built:
             self._desk = RiskDesk(run, self._table, self._books, self._sim, self._in_flight)
         takes_time = self._delays or self._fills_at_once or not self._cancels_on_arrival
-        self._is_special = self._announces or takes_time or self._desk is not None
+        self._is_special = self._announces or takes_time or self._desk is not None or self._session_end is not None
 
     def on_stop(self) -> None:
         for order in self.open_orders(of_rules=True):

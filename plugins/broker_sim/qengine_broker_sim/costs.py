@@ -9,6 +9,7 @@ from numba import njit, types
 from qengine_portfolio import booking
 from qengine_portfolio.native import RATES, carray, floats_at, function_at, pointer
 
+from qengine_broker_sim.layout import FEE_BY_ORDER, FEE_BY_REQUEST
 from qengine_broker_sim.resting import heads_of, views_of
 
 __all__ = ["COMMISSION", "SLIPPAGE", "cell", "concession_of", "fee_of"]
@@ -32,7 +33,10 @@ def fee_of(sim, order, quantity, price, is_maker):
     head = heads_of(sim)[0]
     if head.commission == 0:
         return 0.0
-    if head.fee_by_part:
+    if head.fee_by_part != FEE_BY_ORDER:
+        if head.fee_by_part == FEE_BY_REQUEST:
+            maker = 1.0 if is_maker else 0.0
+            return 0.0 if order.filled > 0.0 else _commission_on(sim, order, order.quantity, price, maker)
         return _fee_by_part(sim, order, quantity, price, is_maker)
     total = order.filled + quantity
     average = price if total == quantity else (order.average_price * order.filled + price * quantity) / total

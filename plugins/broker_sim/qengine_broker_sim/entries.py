@@ -19,6 +19,7 @@ from qengine_broker_sim import (
     inturn,
     layout,
     matching,
+    payment,
     power,
     prices,
     resting,
@@ -40,9 +41,14 @@ from qengine_broker_sim.execution import (
 from qengine_broker_sim.inturn import match_in_turn
 from qengine_broker_sim.layout import (
     ACCEPTED,
+    AS_SENT,
     AT_ONCE,
     AT_OPEN,
+    BY_INSTRUMENT,
+    CANCELLED,
+    CLOSE_REMAINDER,
     EXITS_FIRST,
+    NO_PRICE,
     NO_REASON,
     NO_TOKEN,
     REJECTED,
@@ -67,6 +73,7 @@ __all__ = [
     "note_book",
     "pending",
     "search",
+    "settle",
     "submit",
     "working",
 ]
@@ -91,7 +98,8 @@ def _snap_to_grid(sim, index):
     order = orders_of(sim)[index]
     grid = booking.instruments_of(heads_of(sim)[0].books)[order.code]
     if grid.lot_size > 0:
-        order.quantity = math.floor(order.quantity / grid.lot_size + _DUST) * grid.lot_size
+        tolerance = heads_of(sim)[0].lot_tolerance
+        order.quantity = math.floor(order.quantity / grid.lot_size + tolerance) * grid.lot_size
     if not forms_of(sim)[order.form].from_fill:  # else its prices are not known yet
         snap_prices(sim, order)
 
@@ -119,7 +127,7 @@ def _arrive(sim, seen_by, row, index, now):
     if heads_of(sim)[0].queue_model:
         stand(sim, seen_by, row, index)
     timing = heads_of(sim)[0].timing
-    if timing == SAME_CLOSE:
+    if timing == SAME_CLOSE and heads_of(sim)[0].close_order == AS_SENT:
         _fill_at_close(sim, seen_by, row, index, now)
     elif timing == AT_ONCE:
         _fill_at_once(sim, seen_by, row, index, now)
@@ -129,19 +137,29 @@ def _arrive(sim, seen_by, row, index, now):
 def _fill_at_close(sim, seen_by, row, index, now):
     """Fill an order that has just arrived at the close of the bar it was sent on, if that is its instrument's."""
     order, seen = orders_of(sim)[index], views_of(seen_by)[0]
-    if seen.kind != 2 or not order.active or order.trigger == order.trigger:
+    if seen.kind != 2 or not order.active or order.trigger == order.trigger or not is_open(order):
         return
+    reason = _try_close(sim, seen_by, row, index, now)
+    if heads_of(sim)[0].cancels_rest and is_open(order) and order.limit != order.limit:
+        close(sim, index, CANCELLED, reason, now)
+
+
+@njit
+def _try_close(sim, seen_by, row, index, now):
+    """Fill an order at the close of its instrument's bar of this instant; return why it may not have filled."""
+    order, seen = orders_of(sim)[index], views_of(seen_by)[0]
     ts, codes = times_at(seen.ts), codes_at(seen.codes)
     row = min(row, seen.rows - 1)
     while row >= 0 and ts[row] == now and codes[row] != order.code:
         row -= 1
     if row < 0 or ts[row] != now or not fills_at_all(sim, seen_by, row):
-        return
+        return NO_PRICE
     price = floats_at(seen.close)[row]
     if order.limit != order.limit or (price - order.limit) * order.side <= 0.0:
         queue, token = queues_of(sim)[order.code], token_of(seen_by, row)
         taken = queue.taken if queue.taken_on == token else 0.0
         queue.taken_on, queue.taken = token, taken + execute(sim, seen_by, row, index, price, taken, YES)
+    return CLOSE_REMAINDER
 
 
 @njit
@@ -222,7 +240,22 @@ def _sending(stamp: str) -> tuple[Any, ...]:
         _ = stamp
         _arrive(sim, seen_by, row, index, now)
 
-    return submit, arrive
+    @njit("void(int64, int64, int64, int64, int64, int64)", cache=True)
+    def settle(sim, seen_by, row, now, indices, count):
+        """Fill the orders that an instant has brought at its closes, in the order that the policy says."""
+        _ = stamp
+        head, orders, sent = heads_of(sim)[0], orders_of(sim), times_at(indices)
+        _mark_up_to(sim, seen_by, row)
+        marks, keys = booking.marks_of(head.books), np.empty(count)
+        for place in range(count):
+            order = orders[sent[place]]
+            keys[place] = (
+                order.code if head.close_order == BY_INSTRUMENT else order.side * order.quantity * marks[order.code]
+            )
+        for place in np.argsort(keys, kind="mergesort"):
+            _fill_at_close(sim, seen_by, row, sent[place], now)
+
+    return submit, arrive, settle
 
 
 def _changing(stamp: str) -> tuple[Any, ...]:
@@ -397,9 +430,9 @@ def _matching(stamp: str) -> tuple[Any, ...]:
     return match, note, note_book, search
 
 
-_COMPILED = (board, chance, costs, depth, execution, inturn, layout, matching, power, prices, resting, standing, trades)
-_STAMP = stamp_of(booking, books, view, *_COMPILED)
-submit, arrive = map(direct, _sending(_STAMP))
+_COMPILED = (board, chance, costs, depth, execution, inturn, layout, matching, payment, power, prices, resting)
+_STAMP = stamp_of(booking, books, view, *_COMPILED, standing, trades)
+submit, arrive, settle = map(direct, _sending(_STAMP))
 amend, cancel, pending = map(direct, _changing(_STAMP))
 working, closing, exposure = map(direct, _exposing(_STAMP))
 match, note, note_book, search = map(direct, _matching(_STAMP))

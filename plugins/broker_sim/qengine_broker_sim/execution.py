@@ -28,13 +28,16 @@ from qengine_broker_sim.layout import (
     PARTIALLY_FILLED,
     POWER_CASH,
     POWER_OFF,
+    POWER_PURCHASES,
     REDUCE_ONLY,
     RESERVES,
+    SAME_CLOSE,
     SHORT_DISABLED,
     TRAIL_FROM_ENTRY_CLOSE,
     TRAIL_FROM_FILL,
     YES,
 )
+from qengine_broker_sim.payment import payable
 from qengine_broker_sim.power import backs, judge_in_sequence
 from qengine_broker_sim.prices import concede, to_tick
 from qengine_broker_sim.resting import (
@@ -193,17 +196,19 @@ def _covered(sim, order, quantity, price, fee):
     rules = booking.heads_of(books)[0]
     held = booking.positions_of(books)[booking.place_of(books, order.account, order.code)].quantity
     opening = booking.opening_part(held, order.side, quantity, 0.0)
-    closing = quantity - opening  # always fills
-    if opening <= 0:
+    closing = quantity - opening  # always fills, unless all that is bought must be paid
+    if opening <= 0 and head.power < POWER_PURCHASES:
         return quantity, NO_REASON
-    if forms_of(sim)[order.form].reduce_only:
+    if forms_of(sim)[order.form].reduce_only and opening > 0:
         return closing, REDUCE_ONLY
     sells = order.side < 0
-    if sells and not rules.shorts:
+    if sells and not rules.shorts and opening > 0:
         return closing, SHORT_DISABLED
     if head.power == POWER_OFF:
         return quantity, NO_REASON
     if head.power != POWER_CASH:
+        if head.power >= POWER_PURCHASES:
+            return payable(sim, order, quantity, price, fee)
         if backs(sim, order, closing, opening, price, fee):
             return quantity, NO_REASON
         return closing, INSUFFICIENT_CASH
@@ -313,14 +318,15 @@ def covers_all(sim, view, row, index, quantity, price):
 @njit
 def _slipped(sim, view, row, order, quantity, base, size, taken):
     """The price after slippage, within the bar's range if it is clipped, and never beyond a limit."""
+    head = heads_of(sim)[0]
     concession = concession_of(sim, view, row, order, quantity, base, size, taken)
-    if concession == 0.0:
+    if concession == 0.0 or (order.parent >= 0 and not head.exits_slip):
         return base
     seen = views_of(view)[0]
-    bounded = heads_of(sim)[0].clips and seen.kind == 2
+    bounded = head.clips and seen.kind == 2
     low = cell(seen.buy_low, row, np.nan) if bounded else np.nan
     high = cell(seen.sell_high, row, np.nan) if bounded else np.nan
-    return concede(order.side, base, concession, order.limit, low, high)
+    return concede(order.side, base, concession, order.limit if head.limits_bound else np.nan, low, high)
 
 
 @njit
@@ -568,9 +574,9 @@ def _activate(sim, view, row, index, quantity, is_over, now):
     if head.trail_start == TRAIL_FROM_FILL:
         order.mark = parent.average_price
     elif head.trail_start == TRAIL_FROM_ENTRY_CLOSE:
-        order.mark = np.nan
+        order.mark = floats_at(views_of(view)[0].close)[row] if head.timing == SAME_CLOSE else np.nan
     if form.from_fill:
-        base = parent.average_price
+        base = floats_at(views_of(view)[0].close)[row] if head.from_close else parent.average_price
         scale = parent.side * (base if form.from_fill == 2 else 1.0)
         order.limit = base + order.limit * scale
         order.trigger = base + order.trigger * scale
@@ -616,11 +622,14 @@ def trailed(order, form):
 @njit
 def snap_prices(sim, order):
     """Round a limit to the grid on the safe side, a trigger on the side that is later."""
-    tick = booking.instruments_of(heads_of(sim)[0].books)[order.code].tick_size
+    head = heads_of(sim)[0]
+    tick = booking.instruments_of(head.books)[order.code].tick_size
+    tick = tick if tick > 0 else head.tick_size
     if tick <= 0:
         return
+    near = head.tick_tolerance
     if order.limit == order.limit:
-        order.limit = to_tick(order.limit, order.side > 0, tick)
+        order.limit = to_tick(order.limit, order.side > 0, tick, near)
     if order.trigger == order.trigger and order.trail != order.trail:
         rises = (order.side > 0) != (forms_of(sim)[order.form].is_touch != 0)
-        order.trigger = to_tick(order.trigger, not rises, tick)
+        order.trigger = to_tick(order.trigger, not rises, tick, near)

@@ -51,6 +51,8 @@ REASONS = (
     "at-open-remainder",
     "at-close-remainder",
     "no-fx-rate",
+    "no-price",
+    "close-remainder",
 )
 (
     NO_REASON,
@@ -71,7 +73,9 @@ REASONS = (
     AT_OPEN_REMAINDER,
     AT_CLOSE_REMAINDER,
     NO_FX_RATE,
-) = _numbers(18)
+    NO_PRICE,
+    CLOSE_REMAINDER,
+) = _numbers(20)
 
 # What siblings of a group do when one of them fills.
 CANCEL_OTHERS, REDUCE_OTHERS = _numbers(2)
@@ -83,11 +87,13 @@ BY_PATH, BY_CLOSE, CLOSE_BACK, AT_TRIGGER = _numbers(4)
 MARK_EXTREME, MARK_CLOSE = _numbers(2)
 EXITS_FIRST, IN_TURN = _numbers(2)
 TRAIL_FROM_FILL, TRAIL_FROM_SENDING, TRAIL_FROM_ENTRY_CLOSE = _numbers(3)
-POWER_OFF, POWER_CASH, POWER_PROCEEDS, POWER_EQUITY = _numbers(4)
+POWER_OFF, POWER_CASH, POWER_PROCEEDS, POWER_EQUITY, POWER_PURCHASES, POWER_LOCKED = _numbers(6)
 RESERVES, IN_SEQUENCE, AT_FILL = _numbers(3)
 TOUCH, PENETRATE, PROBABILITY = _numbers(3)
 REST, LAST_LEVEL = _numbers(2)
 NO_QUEUE, RISK_AVERSE, POWER, LOG = _numbers(4)
+FEE_BY_ORDER, FEE_BY_PART, FEE_BY_REQUEST = _numbers(3)
+AS_SENT, BY_INSTRUMENT, BY_VALUE = _numbers(3)
 
 # What orders have in common, interned: an order refers to its form by index.
 FORM = np.dtype(
@@ -147,6 +153,7 @@ ORDER = np.dtype(
         ("side", "i8"),
         ("state", "i8"),
         ("triggered", "i1"),
+        ("reached", "i1"),  # its limit was, and that is for good
         ("active", "i1"),
         ("rested", "i1"),  # it has been on the market for a row
         ("linked", "i1"),
@@ -207,6 +214,11 @@ HEAD = np.dtype(
         *((name, "i8") for name in ("power", "admission", "by_trade", "trades", "trade_lists")),
         *((name, "i8") for name in ("last_rows", "last_seen")),
         *((name, "i8") for name in ("open_trades", "turns", "walks_again", "shadows")),
+        *((name, "i8") for name in ("limits_stay", "limits_bound", "exits_slip", "from_close")),
+        *((name, "i8") for name in ("close_order", "cancels_rest")),
+        ("tick_size", "f8"),  # of instruments that name none
+        ("tick_tolerance", "f8"),
+        ("lot_tolerance", "f8"),
         ("leverage", "f8"),
         ("open_cutoff", "i8"),  # how long before a session's open or close an order for it must have arrived
         ("close_cutoff", "i8"),

@@ -204,13 +204,16 @@ def try_alone(sim, view, row, index, taken):
         order.triggered = 1
         refresh(sim, index)
         return trade(sim, view, row, index, price, taken, price == opening)
-    limit, extreme = order.limit, low if buys else high
+    limit, extreme = np.nan if order.reached else order.limit, low if buys else high
     price = limit_price(order.side, limit, opening, extreme, must_penetrate(sim, index))
     if price != price:
         return 0.0
     if extreme == limit and opening != limit:
         queues_of(sim)[order.code].ambiguous += 1
     at_market = price == opening
+    if head.limits_stay and not order.reached:
+        order.reached = 1
+        refresh(sim, index)
     if at_market and not order.rested and forms_of(sim)[order.form].post_only:
         close(sim, index, CANCELLED, POST_ONLY, times_at(seen.ts)[row])
         return 0.0
@@ -338,7 +341,7 @@ def _is_ready(sim, index, price):
         rises = (order.side > 0) != (forms_of(sim)[order.form].is_touch != 0)
         return price >= order.trigger if rises else price <= order.trigger
     limit = order.limit
-    if limit != limit:
+    if limit != limit or order.reached:
         return True
     if must_penetrate(sim, index):
         return price < limit if order.side > 0 else price > limit
@@ -463,6 +466,9 @@ def _act(sim, view, row, index, price, at_opening, taken, token):
         if order.limit == order.limit:
             return 0.0  # a limit order from here on: it trades at once if the price allows
     order.token = token
+    if heads_of(sim)[0].limits_stay and order.limit == order.limit and not order.reached:
+        order.reached = 1
+        refresh(sim, index)
     if at_opening and form.post_only and not order.rested:
         close(sim, index, CANCELLED, POST_ONLY, times_at(views_of(view)[0].ts)[row])
         return 0.0

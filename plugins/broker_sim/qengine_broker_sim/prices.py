@@ -60,10 +60,10 @@ def concede(side, price, concession, limit, low, high):
 
 
 @njit
-def to_tick(price, falls, tick):
-    """Round a price to the grid, down or up."""
+def to_tick(price, falls, tick, tolerance):
+    """Round a price to the grid, down or up; to the nearest tick if it lies within the tolerance, in ticks."""
     steps = price / tick
     near = round(steps)
-    if abs(steps - near) < 1e-6:
+    if abs(steps - near) < tolerance:
         return near * tick
     return (math.floor(steps) if falls else math.ceil(steps)) * tick

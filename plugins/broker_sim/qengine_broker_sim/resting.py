@@ -72,7 +72,7 @@ def _is_always(order, form):
     if order.trail == order.trail and order.mark != order.mark:  # it takes its first mark from the next row
         return True
     waits = order.trigger == order.trigger and not order.triggered
-    return not waits and order.limit != order.limit
+    return not waits and (order.limit != order.limit or order.reached != 0)
 
 
 @njit

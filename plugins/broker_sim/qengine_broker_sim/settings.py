@@ -21,11 +21,13 @@ class SimulatedBroker:
     is of it: quotes, else trades, else bars.
     """
 
-    buying_power: Literal["cash", "proceeds", "equity", "off"] = param(
+    buying_power: Literal["cash", "proceeds", "equity", "purchases", "purchases-locked", "off"] = param(
         default="cash",
         help="'cash' refuses what the account cannot pay for in full, shorts collateralised; under 'proceeds' those of "
         "a short are cash like any other, and opening a position must not bring cash below zero; 'equity' holds the "
-        "value of all positions to equity times leverage; 'off' checks nothing.",
+        "value of all positions to equity times leverage; under 'purchases' whatever is bought, to cover a short too, is "
+        "paid from cash, and a sale need only cover its costs; 'purchases-locked' is the same, but locks what shorts "
+        "have brought and as much again; 'off' checks nothing.",
     )
     admission: Literal["reserve", "in-sequence", "at-fill"] = param(
         default="reserve",
@@ -51,21 +53,47 @@ class SimulatedBroker:
         gt=0,
         le=1,
     )
+    lot_size: float = param(
+        default=0.0, help="Smallest step of the quantity of instruments that name none; 0 for none.", unit="units", ge=0
+    )
+    lot_tolerance: float = param(
+        default=1e-9, help="What lies so near below a whole number of lots is taken for it.", unit="lots", ge=0, lt=1
+    )
+    tick_size: float = param(
+        default=0.0,
+        help="Smallest step of the limits and triggers of instruments that name none; 0 for none.",
+        unit="price",
+        ge=0,
+    )
+    tick_tolerance: float = param(
+        default=1e-6,
+        help="A price so near to a tick is taken for it, whatever side is safe.",
+        unit="ticks",
+        ge=0,
+        lt=0.5,
+    )
     participation: Literal["shared", "each-order"] = param(
         default="shared",
         help="Whether the orders of an instrument share what participation_limit allows on a row, or each may take it.",
     )
     fill_on_zero_volume: bool = param(default=False, help="Whether a row without volume fills orders.")
     clip_to_range: bool = param(default=True, help="Whether slippage is kept within the bar's high and low.")
+    limit_bounds_slippage: bool = param(
+        default=True, help="Whether slippage ends at an order's limit; else it may carry a fill beyond."
+    )
+    slippage_on_exits: bool = param(
+        default=True, help="Whether exits (orders that wait for a parent to fill) pay slippage."
+    )
     slippage_on: Literal["fill", "opening"] = param(
         default="fill",
         help="What pays slippage: every fill, or, like a spread, only what opens a trade (needs netting = 'trades'), "
         "whatever its limit and the bar's range.",
     )
-    commission_unit: Literal["order", "part"] = param(
+    commission_unit: Literal["order", "part", "request"] = param(
         default="order",
         help="What a commission is worked out on: the whole of an order, or by itself each part of a fill that closes "
-        "or opens a position, so that a minimum counts for each of them.",
+        "or opens a position, so that a minimum counts for each of them; or all that was asked for, at the first fill "
+        "and whatever it fills.",
     )
     netting: Literal["position", "trades"] = param(
         default="position",
@@ -82,6 +110,15 @@ class SimulatedBroker:
         default="next-open",
         help="When orders fill: from the next bar's open on, only at its close, at the close an order was sent on, or, "
         "at market, at once at the last known price while the market is open.",
+    )
+    close_order: Literal["as-sent", "by-instrument", "by-value"] = param(
+        default="as-sent",
+        help="Under 'same-close': each order fills as it is sent; or those of an instant when all have been sent, by "
+        "instrument in order of the feed, or by signed value, the largest sale first.",
+    )
+    close_remainder: Literal["rests", "cancelled"] = param(
+        default="rests",
+        help="Under 'same-close': what becomes of a market order that its close has not filled, or not in full.",
     )
     intrabar_path: Literal[
         "worst-case", "open-high-low-close", "open-low-high-close", "nearest-extreme-first", "reject-ambiguous"
@@ -122,6 +159,10 @@ class SimulatedBroker:
         help="Whether an order waits for its instrument's next row, or, unless it is at market, is tried against the "
         "last one again at every instant at which another instrument has a row. Needs matching_order = 'in-turn'.",
     )
+    limit_memory: bool = param(
+        default=False,
+        help="Whether a limit once reached stays reached, so that later rows fill what is left at any price.",
+    )
     stop_limit: Literal["by-path", "by-close", "close-back", "at-trigger"] = param(
         default="by-path",
         help="How a stop-limit fills in a bar: 'by-path', as prices pass inside it (matched in turn: not on the row "
@@ -142,6 +183,10 @@ class SimulatedBroker:
     groups_end: Literal["by-fill", "together"] = param(
         default="by-fill",
         help="'together': an order that is cancelled, refused or expires takes its parent, children and group with it.",
+    )
+    distance_from: Literal["fill", "close"] = param(
+        default="fill",
+        help="What distances of exits are measured from: their entry's fill, or the close of the row that filled it.",
     )
     trail_start: Literal["fill", "sent", "entry-close"] = param(
         default="fill",
@@ -167,6 +212,14 @@ class SimulatedBroker:
         default="tried",
         help="Whether a day order sent at the very close is for the next session; under 'strict' it is over when the "
         "session that it was sent in is, tried or not, while an order without a price rests on.",
+    )
+    session_end: Literal["day-orders", "cancel-all", "cancel-first-of-several"] = param(
+        default="day-orders",
+        help="What ends when a session closes: orders of the day; every open order, one sent at the close too; or, of "
+        "each instrument with several open orders, the oldest.",
+    )
+    targets_count_open_orders: bool = param(
+        default=True, help="Whether an order towards a target takes into account what open orders may still trade."
     )
     cancel_on_arrival: bool = param(
         default=True,
@@ -197,6 +250,11 @@ class SimulatedBroker:
             ("missing_rows", "retry", "matching_order", "in-turn"),
             ("slippage_on", "opening", "netting", "trades"),
             ("admission", "in-sequence", "buying_power", "proceeds"),
+            ("buying_power", "purchases", "admission", "at-fill"),
+            ("buying_power", "purchases-locked", "admission", "at-fill"),
+            ("close_order", "by-instrument", "fill_timing", "same-close"),
+            ("close_order", "by-value", "fill_timing", "same-close"),
+            ("close_remainder", "cancelled", "fill_timing", "same-close"),
         )
         for name, value, other, needed in needs:
             if getattr(self, name) == value and getattr(self, other) != needed:

@@ -19,9 +19,19 @@ class Vectorbt:
         return {
             "broker": {
                 "fill_timing": "same-close",
+                "close_order": "by-instrument",
+                "close_remainder": "cancelled",
+                "buying_power": "purchases",
+                "admission": "at-fill",
                 "short_selling": True,
                 "shortfall": "reduce",
                 "clip_to_range": False,
                 "fill_on_zero_volume": True,
+                "participation": "each-order",
+                "matching_order": "in-turn",
+                "distance_from": "close",
+                "slippage_on_exits": False,
+                "trail_start": "entry-close",
+                "targets_count_open_orders": False,
             },
         }
