@@ -1,11 +1,14 @@
-"""``python -m benchmarks.parity run``: runs scenarios through the peers and keeps what they did."""
+"""``python -m benchmarks.parity``: runs scenarios through the peers and in QEngine, and compares what they did."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import shutil
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -41,7 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{results.EXPECTED.name} now says what {', '.join(RUNNERS)} did in {len(SCENARIOS)} scenarios.")
         return 0
     if options.command == "workload":
-        return max([_workload(peer, Workload(options.instruments, options.days)) for peer in peers])
+        workload = Workload(options.instruments, options.days)
+        return max([_workload(peer, workload, ours=options.ours) for peer in peers])
     if options.command == "compare":
         return max([_compare(peer, scenarios, fresh=options.fresh) for peer in peers])
     return max([_run(peer, scenarios, fills=options.fills) for peer in peers])
@@ -54,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         "run": "run scenarios through the peers, into the cache folder",
         "list": "list the scenarios, and which peers run them",
         "compare": "run scenarios in QEngine under the peers' profiles, and compare with what the peers did",
-        "workload": "run the large workload through the peers, and record what it takes",
+        "workload": "run the large workload through the peers, or in QEngine, and record what it takes",
         "expect": "write what the peers did in all scenarios to expected.json",
     }
     for name, help_text in words.items():
@@ -64,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "workload":
             command.add_argument("--instruments", type=int, default=Workload.instruments)
             command.add_argument("--days", type=int, default=Workload.days)
+            command.add_argument("--ours", action="store_true", help="QEngine under the peers' profiles, and compare")
         if name == "compare":
             command.add_argument("--fresh", action="store_true", help="run the peers too, in place of expected.json")
         command.add_argument("--scenario", choices=list(SCENARIOS), help="this one alone; may be repeated", **several)
@@ -125,27 +130,46 @@ def _compare(peer: Runner, scenarios: list[Scenario], *, fresh: bool) -> int:
     return status
 
 
-def _workload(peer: Runner, workload: Workload) -> int:
+def _workload(peer: Runner, workload: Workload, *, ours: bool) -> int:
     """The record is of the full workload alone; a smaller one is only printed."""
     if peer.name == "backtesting":
         print(f"{peer.name:12} left out: it trades one instrument.")
         return 0
-    case, result = case_folder(workload.name), result_folder(peer, workload.name)
+    side: Runner = OURS[peer.name] if ours else peer
+    case, result = case_folder(workload.name), result_folder(side, workload.name)
     if not (case / "scenario.json").exists():
         workload.write(case)
     shutil.rmtree(result, ignore_errors=True)
     result.mkdir(parents=True)
     try:
-        peer.run({case: result})
+        _in_a_process(side, {case: result})
     except (PeerUnavailableError, RunnerFailedError) as error:
         print(error, file=sys.stderr)
         return 1
     said = outcome(result)
-    print(f"{peer.name:12} {json.dumps(said)}")
+    print(f"{side.name:12} {json.dumps(said)}")
     if workload == Workload():
         record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-        RECORD.write_text(json.dumps(record | {peer.name: said}, indent=1) + "\n")
-    return 0
+        RECORD.write_text(json.dumps(record | {side.name: said}, indent=1) + "\n")
+    return _compare_workload(peer, result, result_folder(peer, workload.name)) if ours else 0
+
+
+def _in_a_process(side: Runner, cases: dict[Path, Path]) -> None:
+    """In a process of its own, so that what it takes of memory is its own too."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        process.submit(side.run, cases).result()
+
+
+def _compare_workload(peer: Runner, mine: Path, theirs: Path) -> int:
+    """Every fill against the peer's, whose results must be there from a run of its own."""
+    if not (theirs / "run.json").exists():
+        print(f"{peer.name} has not run it here: do so without --ours first.", file=sys.stderr)
+        return 1
+    found = comparing.differences(results.result(mine), results.result(theirs))
+    print(f"{peer.name:12} {len(found)} differences")
+    for difference in found[:20]:
+        print(f"{'':12} {difference}")
+    return int(bool(found))
 
 
 if __name__ == "__main__":

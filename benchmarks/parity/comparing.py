@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["KNOWN", "differences", "known_cause"]
+__all__ = ["differences", "known", "known_cause"]
 
-KNOWN = Path(__file__).with_name("known_differences.json")
+_KNOWN = Path(__file__).with_name("known_differences.json")
 
 _NEAR = 1e-8
 _CENT = 0.005
@@ -28,8 +28,13 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]
 
 def known_cause(scenario: str, peer: str) -> str | None:
     """Why our result is known to differ, if it is."""
-    causes: dict[str, dict[str, str]] = json.loads(KNOWN.read_text())
-    return causes.get(peer, {}).get(scenario)
+    return known().get(peer, {}).get(scenario)
+
+
+def known() -> dict[str, dict[str, str]]:
+    """By peer and scenario: the cause of a difference that remains."""
+    causes: dict[str, dict[str, str]] = json.loads(_KNOWN.read_text())
+    return causes
 
 
 def _fills(ours: list[Any], theirs: list[Any]) -> Iterator[str]:

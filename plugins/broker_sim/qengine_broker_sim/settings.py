@@ -25,9 +25,9 @@ class SimulatedBroker:
         default="cash",
         help="'cash' refuses what the account cannot pay for in full, shorts collateralised; under 'proceeds' those of "
         "a short are cash like any other, and opening a position must not bring cash below zero; 'equity' holds the "
-        "value of all positions to equity times leverage; under 'purchases' whatever is bought, to cover a short too, is "
-        "paid from cash, and a sale need only cover its costs; 'purchases-locked' is the same, but locks what shorts "
-        "have brought and as much again; 'off' checks nothing.",
+        "value of all positions to equity times leverage; under 'purchases' whatever is bought, to cover a short as "
+        "well, is paid from cash, and a sale need only cover its costs; 'purchases-locked' is the same, but locks what "
+        "shorts have brought and as much again; 'off' checks nothing.",
     )
     admission: Literal["reserve", "in-sequence", "at-fill"] = param(
         default="reserve",
