@@ -315,6 +315,7 @@ class MatchingBroker(Participant):
         form = list(self._forms[self._table.fields["form"][index]])
         form[_REDUCE_ONLY] = 1
         self._table.fields["form"][index] = self._number_of(tuple(form))
+
     def _wait_for_others(self, index: int) -> None:
         """Fill an order together with all others of this instant, at its closes."""
         if not self._waiting:

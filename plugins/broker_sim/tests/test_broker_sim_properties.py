@@ -414,6 +414,38 @@ def test_filling_at_the_close_an_order_was_sent_on_is_the_same_in_both_modes(wor
         assert as_bytes(lazy[name]) == as_bytes(naive[name]), name
 
 
+@st.composite
+def closing_worlds(draw):
+    """A world of closing prices alone, under any of the policies that go with them."""
+    at_once = draw(st.booleans())
+    paid = draw(st.sampled_from(["purchases", "purchases-locked", "cash"]))
+    rules = {
+        "fill_timing": "same-close" if at_once else "next-close",
+        "close_order": draw(st.sampled_from(["by-instrument", "by-value"])) if at_once else "as-sent",
+        "close_remainder": draw(st.sampled_from(["rests", "cancelled"])) if at_once else "rests",
+        "matching_order": draw(st.sampled_from(["exits-first", "in-turn"])),
+        "buying_power": paid,
+        "admission": "reserve" if paid == "cash" else "at-fill",
+        "limit_memory": draw(st.booleans()),
+        "limit_bounds_slippage": draw(st.booleans()),
+        "lot_size": draw(st.sampled_from([0.0, 1.0])),
+        "tick_size": draw(st.sampled_from([0.0, 0.5])),
+        "session_end": draw(st.sampled_from(["day-orders", "cancel-all", "cancel-first-of-several"])),
+    }
+    return draw(worlds(**rules))
+
+
+@settings(phases=PHASES, max_examples=80, deadline=None)
+@given(closing_worlds())
+def test_under_policies_of_closing_prices_the_modes_agree_and_every_order_ends(world):
+    lazy, naive = world.run(), world.run(wake="every-row")
+    for name in TABLES:
+        assert as_bytes(lazy[name]) == as_bytes(naive[name]), name
+    assert set(lazy.orders["state"]) <= TERMINAL
+    assert ((lazy.orders["state"] == "filled") == (lazy.orders["reason"] == "")).all()
+    assert (lazy.orders["filled"] <= lazy.orders["quantity"]).all()
+
+
 @settings(phases=PHASES, max_examples=60, deadline=None)
 @given(worlds(fill_timing="at-once"))
 def test_what_fills_at_once_takes_the_last_price_that_was_known(world):
