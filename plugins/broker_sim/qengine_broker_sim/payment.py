@@ -25,6 +25,7 @@ def payable(sim, order, quantity, price, fee):
     """
     head = heads_of(sim)[0]
     unit = price * booking.unit_value(head.books, order.code)
+    fee *= booking.rate_of(head.books, order.code)
     if order.side < 0:
         if quantity * unit - fee < 0.0:
             return 0.0, INSUFFICIENT_CASH
@@ -34,7 +35,7 @@ def payable(sim, order, quantity, price, fee):
         most = held
         free = _free_cash(sim, order.account)
         if held > 0.0:
-            free += held * unit - fee_of(sim, order, held, price, NO)
+            free += held * unit - _charge(sim, order, held, price)
         if free > 0.0:
             most += _part(sim, order, max(quantity - held, 0.0), price, unit, free)
         return (quantity, NO_REASON) if quantity <= most * _SLACK else _cut(sim, order, most)
@@ -61,10 +62,16 @@ def _part(sim, order, quantity, price, unit, money):
     part = quantity
     for _ in range(_STEPS):
         before = part
-        part = min(quantity, max(0.0, (money - fee_of(sim, order, part, price, NO)) / unit))
+        part = min(quantity, max(0.0, (money - _charge(sim, order, part, price)) / unit))
         if part <= 0.0 or abs(part - before) <= 1e-14 * quantity:
             break
     return part
+
+
+@njit
+def _charge(sim, order, quantity, price):
+    """The commission on an execution, in the ledger's currency."""
+    return fee_of(sim, order, quantity, price, NO) * booking.rate_of(heads_of(sim)[0].books, order.code)
 
 
 @njit
@@ -97,11 +104,11 @@ def _unlocked(sim, order, price, unit):
     free, debt, short = _free_cash(sim, order.account), _debt(sim, order.account, order.code), -_held(sim, order)
     if short <= 0.0:
         return free
-    if free + 2 * debt >= short * unit + fee_of(sim, order, short, price, NO):
+    if free + 2 * debt >= short * unit + _charge(sim, order, short, price):
         return free + 2 * debt
     # Only a part of the short can be covered: each unit of it takes its price and the commission on it, and sets
     # twice its entry price free. The commission is taken for a fixed part and a part in proportion.
-    fee, half = fee_of(sim, order, short, price, NO), fee_of(sim, order, short / 2, price, NO)
+    fee, half = _charge(sim, order, short, price), _charge(sim, order, short / 2, price)
     rate = 2 * (fee - half) / short
     fixed = fee - rate * short
     part = (free - fixed) / (unit + rate - 2 * debt / short)
