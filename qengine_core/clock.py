@@ -40,6 +40,11 @@ class SimulatedClock:
         instant = self._instant
         return self.block.times[self.position.row] if instant is None else instant
 
+    @property
+    def is_on_row(self) -> bool:
+        """Whether a row is being handled now, and not an appointment between rows."""
+        return self._instant is None
+
     def stand_on(self, block: Block, position: Position) -> None:
         """Follow a position over the rows of a block."""
         self.block = block

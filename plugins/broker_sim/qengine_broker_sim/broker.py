@@ -276,6 +276,7 @@ class MatchingBroker(Participant):
     def _send_with_care(self, view: int, now: int, *order: Any) -> int:
         """Send an order where more may come of it at once than a record, or where it takes time to arrive."""
         self._make_room()
+        first = self._fill_count[0]
         arrives = order[-1] and not self._has_ended and not self._delays and self._desk is None
         index: int = entries.submit(self._sim, view, self._clock.position.row, now, *order[:-1], arrives)
         if self._session_end is not None:
@@ -290,6 +291,7 @@ class MatchingBroker(Participant):
                 self._arrive_later(index)
             else:
                 entries.arrive(self._sim, view, self._clock.position.row, index, now)
+        self._count_from_next_row(first)
         self._announce()
         self._quiet_block = None
         self._pending.append(None)
@@ -355,12 +357,19 @@ class MatchingBroker(Participant):
         for index in indices:
             self._in_flight.pop(index, None)
             self._make_room()
+            first = self._fill_count[0]
             entries.arrive(self._sim, self._see(clock.block), clock.position.row, index, clock.now)
+            self._count_from_next_row(first)
             if self._waits_for_others:
                 self._wait_for_others(index)
             self._announce()
         self._quiet_block = None
         self._pending.append(None)
+
+    def _count_from_next_row(self, first: int) -> None:
+        """What an order filled as it arrived between rows is part of the account from the next row on."""
+        if self._fill_count[0] > first and not self._clock.is_on_row:
+            self._books.fills["row"][first : self._fill_count[0]] += 1
 
     def _send_leg(
         self, code: int, side: int, quantity: float, leg: Leg, time_in_force: TimeInForce, name: int, arrives: bool

@@ -138,6 +138,19 @@ def test_exits_of_an_entry_that_fills_at_once_act_from_the_next_row(timing):
     assert result.orders["reason"].to_list() == ["", "", "one-cancels-other"]
 
 
+@pytest.mark.parametrize("size", [1, 100])
+def test_what_fills_at_a_timer_counts_from_the_next_row_on(size):
+    """Wherever blocks end: the bar of the timer's very time was marked before it."""
+    rows = [bar(n * HOUR, 10.0, close=10.0 + n) for n in range(1, 4)]
+    result = Engine(
+        feed=ListFeed(rows=rows, instruments=(Instrument(name="X"),), block_rows=size),
+        strategy=Script(script={}, timed={HOUR: buy(1)}),
+        broker=SimulatedBroker(fill_timing="at-once"),
+    ).run()
+    assert fills(result) == [(HOUR, 11.0)]
+    assert result.equity["cash"].to_list() == [100_000.0, 99_989.0, 99_989.0]
+
+
 # Stop-limits by the close ----------------------------------------------------------------------------------
 
 
