@@ -539,18 +539,17 @@ def _tell_kin(sim, view, row, index, quantity, is_over, now):
     """An order has filled: its children may act on so much, its siblings step back."""
     orders, waits = orders_of(sim), heads_of(sim)[0].exits_wait != 0
     order = orders[index]
-    if waits:  # then what matters to exits is what was filled by the end
-        if not is_over and (order.parent >= 0 or order.group < 0):
-            return
-        quantity = order.filled
+    if waits and not is_over and (order.parent >= 0 or order.group < 0):
+        return
+    total = order.filled if waits else quantity  # what waited for the end has heard of nothing before
     other = order.kin
     while other != index:
         kin = orders[other]
         if is_open(kin):
             if kin.parent == index and (is_over or not waits):
-                _activate(sim, view, row, other, quantity * kin.ratio, is_over, now)
+                _activate(sim, view, row, other, total * kin.ratio, is_over, now)
             elif order.group >= 0 and kin.group == order.group:
-                _step_back(sim, other, order, quantity, now)
+                _step_back(sim, other, order, total if order.parent >= 0 else quantity, now)
         other = kin.kin
 
 

@@ -13,7 +13,7 @@ from qengine_portfolio import booking
 from qengine_portfolio.native import codes_at, floats_at, times_at
 
 from qengine_broker_sim.execution import execute, is_open, token_of
-from qengine_broker_sim.layout import AT_OPEN, AT_TRIGGER, CLOSE_BACK, NEXT_CLOSE, NO, NO_TOKEN, POWER_EQUITY
+from qengine_broker_sim.layout import AT_CLOSE, AT_OPEN, AT_TRIGGER, CLOSE_BACK, NEXT_CLOSE, NO, NO_TOKEN, POWER_EQUITY
 from qengine_broker_sim.matching import after_try, may_act, try_alone
 from qengine_broker_sim.prices import trigger_price
 from qengine_broker_sim.resting import forms_of, heads_of, orders_of, queues_of, refresh, views_of
@@ -181,7 +181,9 @@ def _try_stop_limit(sim, view, row, index, taken):
     opening = floats_at(seen.buy_open if buys else seen.sell_open)[row]
     low = floats_at(seen.buy_low if buys else seen.sell_low)[row]
     high = floats_at(seen.buy_high if buys else seen.sell_high)[row]
-    if seen.kind == 2 and head.timing == NEXT_CLOSE:
+    if form.time_in_force == AT_OPEN:
+        low = high = opening
+    elif seen.kind == 2 and (head.timing == NEXT_CLOSE or form.time_in_force == AT_CLOSE):
         opening = low = high = floats_at(seen.close)[row]
     rises = buys != (form.is_touch != 0)
     price = trigger_price(rises, order.trigger, opening, high if rises else low)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from qengine_broker_sim import SimulatedBroker
 from qengine_costs import FixedBps, PerShare
-from qengine_orders import Bracket, Limit, OneCancelsOther, Stop, StopLimit
+from qengine_orders import Bracket, Limit, OneCancelsOther, OneUpdatesOther, Stop, StopLimit
 from qengine_strategy import Strategy
 from qengine_strategy.testing import drive
 
@@ -128,6 +128,14 @@ def test_in_turn_a_stop_limit_fills_on_its_trigger_bar_as_the_rule_says(rule, ro
     assert fills(result) == [(expected[0], 5.0, expected[1])]
 
 
+def test_in_turn_under_next_close_a_stop_limit_is_judged_at_the_close_alone():
+    rules = {"fill_timing": "next-close", "stop_limit": "close-back", **IN_TURN}
+    script = {1: buy(5, StopLimit(price=11.0, limit=11.5))}
+    inside = bar(2, 10.0, high=12.0, close=10.5)
+    assert fills(run([bar(1, 10.0), inside], script, **rules)) == []
+    assert fills(run([bar(1, 10.0), inside, bar(3, 10.0, close=11.2)], script, **rules)) == [(3, 5.0, 11.2)]
+
+
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_in_turn_a_stop_limit_to_sell_mirrors_one_to_buy(direction):
     """On a bar that closes where it opened only the sale counts as turned: that is the rule's one asymmetry."""
@@ -182,6 +190,15 @@ def test_exits_act_in_full_from_the_instant_after_their_entry_is_complete():
     )
     parts = run(rows, script, **rules, **IN_TURN)
     assert fills(parts)[:3] == [(2, 100.0, 10.0), (3, 50.0, 10.0), (3, -100.0, 9.0)]
+
+
+@pytest.mark.parametrize("rule", ["as-filled", "when-complete"])
+def test_orders_that_wait_for_nobody_step_back_fill_by_fill(rule):
+    """Two fills of 100 take 200 of 300 off the sibling, whatever exits wait for."""
+    pair = OneUpdatesOther(orders=(Limit(price=10.0), Limit(price=7.0)))
+    result = run(FLAT[:3], {1: buy(300, pair)}, participation_limit=0.1, exits_act=rule, **IN_TURN)
+    assert fills(result) == [(2, 100.0, 10.0), (3, 100.0, 10.0)]
+    assert result.orders["quantity"].to_list() == [300.0, 100.0]
 
 
 def test_an_order_that_is_cancelled_takes_those_that_were_sent_with_it():

@@ -27,6 +27,7 @@ from qengine_costs import (
     PerTrade,
     VolumeShare,
 )
+from qengine_orders import Bracket, Limit, OneCancelsOther, Stop, StopLimit, TrailingStop
 from qengine_strategy import Strategy
 from qengine_strategy.testing import ListFeed
 
@@ -477,6 +478,82 @@ def test_block_borders_change_no_byte(world, size):
     cut = attrs.evolve(world, streams=tuple((kind, rows, size) for kind, rows, _ in world.streams))
     for name in TABLES:
         assert as_bytes(world.run()[name]) == as_bytes(cut.run()[name]), name
+
+
+@st.composite
+def queues(draw):
+    """A world whose orders are matched in turn, by any of the rules there are for that, exits and groups among them."""
+    trades = draw(st.booleans())
+    rules = {
+        "matching_order": "in-turn",
+        "netting": "trades" if trades else "position",
+        "slippage_on": draw(st.sampled_from(["fill", "opening"])) if trades else "fill",
+        "buying_power": draw(st.sampled_from(["cash", "proceeds", "equity", "off"])),
+        "leverage": draw(st.sampled_from([1.0, 2.0])),
+        "participation": draw(st.sampled_from(["shared", "each-order"])),
+        "commission_unit": draw(st.sampled_from(["order", "part"])),
+        "missing_rows": draw(st.sampled_from(["wait", "retry"])),
+        "stop_limit": draw(st.sampled_from(["by-path", "close-back", "at-trigger"])),
+        "trigger_memory": draw(st.booleans()),
+        "exits_act": draw(st.sampled_from(["as-filled", "when-complete"])),
+        "groups_end": draw(st.sampled_from(["by-fill", "together"])),
+        "trail_start": draw(st.sampled_from(["fill", "sent", "entry-close"])),
+        "trail_mark": draw(st.sampled_from(["extreme", "close"])),
+        "cancel_on_arrival": draw(st.booleans()),
+    }
+    admissions = ["reserve", "at-fill", *(["in-sequence"] if rules["buying_power"] == "proceeds" else [])]
+    world = draw(worlds(**rules, admission=draw(st.sampled_from(admissions)), fill_timing="next-open"))
+    script = {
+        call: [
+            (action, name, quantity, options if "limit" in options else options | {"type": draw(types())}, lifetime)
+            if action in ("buy", "sell")
+            else (action, name, quantity, options, lifetime)
+            for action, name, quantity, options, lifetime in does
+        ]
+        for call, does in world.script.items()
+    }
+    return attrs.evolve(world, script=script)
+
+
+@st.composite
+def types(draw):
+    """Orders that wait for a price, follow one, or bring others along; prices around those of the rows."""
+    price = st.integers(60, 100).map(lambda n: n / 4)
+    single = st.one_of(
+        st.builds(Stop, price=price),
+        st.builds(Limit, price=price),
+        st.builds(StopLimit, price=price, limit=price),
+        st.builds(TrailingStop, amount=st.sampled_from([1.0, 3.0])),
+    )
+    bracket = st.builds(Bracket, entry=st.none() | single, stop_loss=price, take_profit=st.none() | price) | st.builds(
+        Bracket, trail=st.sampled_from([1.0, 3.0]), distance=st.just("amount")
+    )
+    pair = st.builds(OneCancelsOther, orders=st.tuples(single, single))
+    return draw(st.one_of(st.none(), single, bracket, pair))
+
+
+@settings(phases=PHASES, max_examples=120, deadline=None)
+@given(queues())
+def test_in_turn_the_laws_of_orders_hold_and_no_mode_changes_a_byte(world):
+    """One terminal state each, with a reason; fills add up to orders and positions; every row or not is the same."""
+    lazy, naive = world.run(), world.run(wake="every-row")
+    for name in TABLES:
+        assert as_bytes(lazy[name]) == as_bytes(naive[name]), name
+    orders, fills = lazy.orders, signed(lazy.fills)
+    assert set(orders["state"]) <= TERMINAL
+    assert ((orders["state"] == "filled") == (orders["reason"] == "")).all()
+    filled = dict(fills.group_by("order_id").agg(pl.col("quantity").sum()).iter_rows())
+    for order in orders.iter_rows(named=True):
+        assert filled.get(order["order_id"], 0.0) == pytest.approx(order["filled"], abs=TOLERANCE)
+        assert order["filled"] <= order["quantity"]
+        assert (order["state"] == "filled") == (order["filled"] == order["quantity"] > 0)
+    last = lazy.positions.group_by("instrument", maintain_order=True).last()
+    held = {row["instrument"]: row["quantity"] for row in last.iter_rows(named=True)}
+    change = dict(fills.group_by("instrument").agg(pl.col("signed").sum()).iter_rows())
+    assert held.keys() == change.keys()
+    assert all(held[name] == pytest.approx(quantity, abs=TOLERANCE) for name, quantity in change.items())
+    submitted = fills.join(orders.select("order_id", "submitted_ts"), on="order_id")
+    assert (submitted["ts"] > submitted["submitted_ts"]).all()
 
 
 def as_bytes(frame):
