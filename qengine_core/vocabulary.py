@@ -23,6 +23,7 @@ __all__ = [
     "Fill",
     "Instrument",
     "Leg",
+    "MarginCall",
     "Order",
     "OrderRequest",
     "OrderState",
@@ -278,6 +279,18 @@ class Fill(NamedTuple):
     price: float
     commission: float
     slippage: float
+
+
+class MarginCall(NamedTuple):
+    """An account's ``equity`` was less than the margin ``required`` to hold its positions; what follows are orders.
+
+    Money is in the account's currency.
+    """
+
+    ts: int
+    account: int
+    equity: float
+    required: float
 
 
 class OrderUpdate(NamedTuple):

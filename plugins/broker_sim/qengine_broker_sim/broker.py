@@ -81,7 +81,11 @@ _POLICIES = (
     ("trail_mark", "trail_mark", ("extreme", "close")),
     ("trail_start", "trail_start", ("fill", "sent", "entry-close")),
     ("order_of_matching", "matching_order", ("exits-first", "in-turn")),
-    ("power", "buying_power", ("off", "cash", "proceeds", "equity", "purchases", "purchases-locked")),
+    (
+        "power",
+        "buying_power",
+        ("off", "cash", "proceeds", "equity", "purchases", "purchases-locked", "reg-t", "percent-margin"),
+    ),
     ("admission", "admission", ("reserve", "in-sequence", "at-fill")),
     ("own_share", "participation", ("shared", "each-order")),
     ("opening_only", "slippage_on", ("fill", "opening")),
@@ -172,6 +176,8 @@ class MatchingBroker(Participant):
         head["forms"] = address(self._form_records)
         head["queue_count"] = len(run.instruments)
         rules["shorts"] = settings.short_selling
+        for name, fraction in settings.margins.items():
+            head[name] = fraction
         head["leverage"], head["forgets"] = settings.leverage, not settings.trigger_memory
         head["reduces"] = settings.shortfall == "reduce"
         head["limits_stay"], head["limits_bound"] = settings.limit_memory, settings.limit_bounds_slippage

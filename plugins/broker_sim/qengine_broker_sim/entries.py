@@ -26,6 +26,7 @@ from qengine_broker_sim import (
     standing,
     trades,
 )
+from qengine_broker_sim import margin as margins
 from qengine_broker_sim.board import note_rows, show
 from qengine_broker_sim.execution import (
     admit,
@@ -48,6 +49,7 @@ from qengine_broker_sim.layout import (
     CANCELLED,
     CLOSE_REMAINDER,
     EXITS_FIRST,
+    NO,
     NO_PRICE,
     NO_REASON,
     NO_TOKEN,
@@ -58,6 +60,7 @@ from qengine_broker_sim.layout import (
     YES,
     ZERO_QUANTITY,
 )
+from qengine_broker_sim.margin import excess_at, margin_of, next_breach
 from qengine_broker_sim.matching import match_instant
 from qengine_broker_sim.resting import forms_of, heads_of, link, next_match, orders_of, queues_of, refresh, views_of
 from qengine_broker_sim.standing import fills_at_all, next_standing, note_quotes, stand
@@ -65,9 +68,12 @@ from qengine_broker_sim.standing import fills_at_all, next_standing, note_quotes
 __all__ = [
     "amend",
     "arrive",
+    "breach",
     "cancel",
     "closing",
+    "excess",
     "exposure",
+    "margin",
     "match",
     "note",
     "note_book",
@@ -430,9 +436,36 @@ def _matching(stamp: str) -> tuple[Any, ...]:
     return match, note, note_book, search
 
 
-_COMPILED = (board, chance, costs, depth, execution, inturn, layout, matching, payment, power, prices, resting)
-_STAMP = stamp_of(booking, books, view, *_COMPILED, standing, trades)
+def _watching(stamp: str) -> tuple[Any, ...]:
+    """What margin accounts need."""
+
+    @njit("int64(int64, int64, int64, int64, int64)", cache=True)
+    def breach(sim, seen_by, account, start, stop):
+        """The first row in ``[start, stop)`` that ends an instant with equity below the maintenance margin, or stop."""
+        _ = stamp
+        _mark_up_to(sim, seen_by, start - 1)
+        return next_breach(sim, seen_by, account, start, stop)
+
+    @njit("float64(int64, int64, int64, int64)", cache=True)
+    def excess(sim, seen_by, row, account):
+        """Equity beyond the maintenance margin, once a row is known."""
+        _ = stamp
+        _mark_up_to(sim, seen_by, row)
+        return excess_at(sim, account, booking.marks_of(heads_of(sim)[0].books), NO)
+
+    @njit("float64(int64, int64, int64)", cache=True)
+    def margin(sim, account, code):
+        """The maintenance margin of one position."""
+        _ = stamp
+        return margin_of(sim, account, code, booking.marks_of(heads_of(sim)[0].books), NO)
+
+    return breach, excess, margin
+
+
+_COMPILED = (board, chance, costs, depth, execution, inturn, layout, margins, matching, payment, power, prices)
+_STAMP = stamp_of(booking, books, view, *_COMPILED, resting, standing, trades)
 submit, arrive, settle = map(direct, _sending(_STAMP))
 amend, cancel, pending = map(direct, _changing(_STAMP))
 working, closing, exposure = map(direct, _exposing(_STAMP))
 match, note, note_book, search = map(direct, _matching(_STAMP))
+breach, excess, margin = map(direct, _watching(_STAMP))

@@ -20,6 +20,7 @@ from qengine_broker_sim.layout import (
     FOK,
     IN_SEQUENCE,
     INSUFFICIENT_CASH,
+    INSUFFICIENT_MARGIN,
     NO,
     NO_FX_RATE,
     NO_REASON,
@@ -29,6 +30,7 @@ from qengine_broker_sim.layout import (
     POWER_CASH,
     POWER_OFF,
     POWER_PURCHASES,
+    POWER_REG_T,
     REDUCE_ONLY,
     RESERVES,
     SAME_CLOSE,
@@ -37,6 +39,7 @@ from qengine_broker_sim.layout import (
     TRAIL_FROM_FILL,
     YES,
 )
+from qengine_broker_sim.margin import covered_by_margin, excess_at, margin_to_open
 from qengine_broker_sim.payment import payable
 from qengine_broker_sim.power import backs, judge_in_sequence
 from qengine_broker_sim.prices import concede, to_tick
@@ -141,11 +144,18 @@ def admit(sim, index, mark, now):
     unit = price * booking.unit_value(books, code)
     amount = opening * unit
     owner = booking.accounts_of(books)[account]
-    if opening > 0:
+    is_at_market = limit != limit and order.trigger != order.trigger
+    if head.power >= POWER_REG_T:
+        amount = margin_to_open(sim, order, opening, quantity - opening, unit, is_at_market)
+        free = excess_at(sim, account, booking.marks_of(books), YES)
+        if opening > 0 and amount > (free - owner.reserved) * _SLACK:
+            _stop_selling(position, order, quantity, YES)
+            return INSUFFICIENT_MARGIN
+    elif opening > 0:
         if amount > (booking.available(books, account) - owner.reserved) * _SLACK:
             _stop_selling(position, order, quantity, YES)
             return INSUFFICIENT_CASH
-    elif sells and limit != limit and order.trigger != order.trigger:
+    elif sells and is_at_market:
         amount = -quantity * unit
     if amount == amount and amount != 0.0:  # NaN: no price is known yet, so the fill will tell
         order.reserved = amount
@@ -206,6 +216,8 @@ def _covered(sim, order, quantity, price, fee):
         return closing, SHORT_DISABLED
     if head.power == POWER_OFF:
         return quantity, NO_REASON
+    if head.power >= POWER_REG_T:
+        return covered_by_margin(sim, order, closing, opening, price, fee)
     if head.power != POWER_CASH:
         if head.power >= POWER_PURCHASES:
             return payable(sim, order, quantity, price, fee)

@@ -53,6 +53,7 @@ REASONS = (
     "no-fx-rate",
     "no-price",
     "close-remainder",
+    "insufficient-margin",
 )
 (
     NO_REASON,
@@ -75,7 +76,8 @@ REASONS = (
     NO_FX_RATE,
     NO_PRICE,
     CLOSE_REMAINDER,
-) = _numbers(20)
+    INSUFFICIENT_MARGIN,
+) = _numbers(21)
 
 # What siblings of a group do when one of them fills.
 CANCEL_OTHERS, REDUCE_OTHERS = _numbers(2)
@@ -87,7 +89,9 @@ BY_PATH, BY_CLOSE, CLOSE_BACK, AT_TRIGGER = _numbers(4)
 MARK_EXTREME, MARK_CLOSE = _numbers(2)
 EXITS_FIRST, IN_TURN = _numbers(2)
 TRAIL_FROM_FILL, TRAIL_FROM_SENDING, TRAIL_FROM_ENTRY_CLOSE = _numbers(3)
-POWER_OFF, POWER_CASH, POWER_PROCEEDS, POWER_EQUITY, POWER_PURCHASES, POWER_LOCKED = _numbers(6)
+POWER_OFF, POWER_CASH, POWER_PROCEEDS, POWER_EQUITY, POWER_PURCHASES, POWER_LOCKED, POWER_REG_T, POWER_PERCENT = (
+    _numbers(8)
+)
 RESERVES, IN_SEQUENCE, AT_FILL = _numbers(3)
 TOUCH, PENETRATE, PROBABILITY = _numbers(3)
 REST, LAST_LEVEL = _numbers(2)
@@ -220,6 +224,7 @@ HEAD = np.dtype(
         ("tick_tolerance", "f8"),
         ("lot_tolerance", "f8"),
         ("leverage", "f8"),
+        *((name, "f8") for name in ("initial_long", "initial_short", "maintenance_long", "maintenance_short")),
         ("open_cutoff", "i8"),  # how long before a session's open or close an order for it must have arrived
         ("close_cutoff", "i8"),
         ("participation", "f8"),  # infinite: no limit

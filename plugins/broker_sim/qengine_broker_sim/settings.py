@@ -21,13 +21,36 @@ class SimulatedBroker:
     is of it: quotes, else trades, else bars.
     """
 
-    buying_power: Literal["cash", "proceeds", "equity", "purchases", "purchases-locked", "off"] = param(
+    buying_power: Literal[
+        "cash", "proceeds", "equity", "purchases", "purchases-locked", "reg-t", "percent-margin", "off"
+    ] = param(
         default="cash",
         help="'cash' refuses what the account cannot pay for in full, shorts collateralised; under 'proceeds' those of "
         "a short are cash like any other, and opening a position must not bring cash below zero; 'equity' holds the "
         "value of all positions to equity times leverage; under 'purchases' whatever is bought, to cover a short as "
         "well, is paid from cash, and a sale need only cover its costs; 'purchases-locked' is the same, but locks what "
-        "shorts have brought and as much again; 'off' checks nothing.",
+        "shorts have brought and as much again; 'off' checks nothing. Margin accounts: 'reg-t' asks equity "
+        "of 50 % of what is opened, and of 25 % of longs and 30 % of shorts held; 'percent-margin' of the fractions "
+        "below.",
+    )
+    initial_margin: float = param(
+        default=0.5,
+        help="Under 'percent-margin': the share of a position's value that equity must have to open it.",
+        unit="fraction",
+        gt=0,
+        le=1,
+    )
+    maintenance_margin: float = param(
+        default=0.25,
+        help="Under 'percent-margin': the share of positions' value below which equity must not fall.",
+        unit="fraction",
+        ge=0,
+        le=1,
+    )
+    liquidation: Literal["largest-first", "proportional", "all", "off"] = param(
+        default="largest-first",
+        help="What a margin account closes, at market, when equity falls below the maintenance margin: the largest "
+        "positions as far as is needed, a share of each, all, or nothing.",
     )
     admission: Literal["reserve", "in-sequence", "at-fill"] = param(
         default="reserve",
@@ -256,6 +279,13 @@ class SimulatedBroker:
             ("close_order", "by-value", "fill_timing", "same-close"),
             ("close_remainder", "cancelled", "fill_timing", "same-close"),
         )
+        if self.watches_margin and self.fill_timing == "at-once":
+            raise ConfigError("fill_timing = 'at-once' has no liquidation yet: choose another, or liquidation = 'off'.")
+        if self.buying_power == "percent-margin" and self.maintenance_margin > self.initial_margin:
+            raise ConfigError(
+                f"maintenance_margin = {self.maintenance_margin} must not exceed initial_margin = "
+                f"{self.initial_margin}: a position would be closed as soon as it is opened."
+            )
         for name, value, other, needed in needs:
             if getattr(self, name) == value and getattr(self, other) != needed:
                 raise ConfigError(f"{name} = {value!r} needs {other} = {needed!r}, not {getattr(self, other)!r}.")
@@ -271,6 +301,30 @@ class SimulatedBroker:
                 "depth and queue_model are for orders that are matched row by row, exits first: leave out "
                 "fill_timing = 'at-once' and matching_order = 'in-turn', or these two."
             )
+        if self.watches_margin and (self.depth != "top" or self.queue_model != "none"):
+            raise ConfigError("depth and queue_model have no liquidation yet: leave them out, or liquidation = 'off'.")
+
+    @property
+    def watches_margin(self) -> bool:
+        """Whether positions are closed when equity falls below the maintenance margin."""
+        return self.buying_power in ("reg-t", "percent-margin") and self.liquidation != "off"
+
+    @property
+    def margins(self) -> dict[str, float]:
+        """Initial and maintenance margin, of longs and of shorts, as fractions of market value.
+
+        Reg-T: Federal Reserve, 12 CFR 220.12 (50 % of longs; 150 % of shorts, of which the proceeds are 100);
+        FINRA rule 4210 (25 % of longs, 30 % of shorts; amounts per share of cheap stocks are left out).
+        """
+        initial, held_long, held_short = self.initial_margin, self.maintenance_margin, self.maintenance_margin
+        if self.buying_power == "reg-t":
+            initial, held_long, held_short = 0.5, 0.25, 0.3
+        return {
+            "initial_long": initial,
+            "initial_short": initial,
+            "maintenance_long": held_long,
+            "maintenance_short": held_short,
+        }
 
     def build(self, run: Run) -> Any:
         from qengine_broker_sim.broker import AtOnceBroker, MatchingBroker
@@ -278,4 +332,8 @@ class SimulatedBroker:
 
         if self.depth != "top" or self.queue_model != "none":
             return DeepBroker(self, run)
+        if self.watches_margin:
+            from qengine_broker_sim.liquidation import MarginBroker
+
+            return MarginBroker(self, run)
         return (AtOnceBroker if self.fill_timing == "at-once" else MatchingBroker)(self, run)

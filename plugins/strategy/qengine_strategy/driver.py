@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from qengine_core.blocks import Block, Segment, StreamInfo
 from qengine_core.participant import Participant
-from qengine_core.plugin import BAR, QUOTE, SIGNAL, TRADE, ConfigError, Fill, OrderUpdate, Phase, Rank, did_you_mean
+from qengine_core.plugin import (
+    BAR,
+    QUOTE,
+    SIGNAL,
+    TRADE,
+    ConfigError,
+    Fill,
+    MarginCall,
+    OrderUpdate,
+    Phase,
+    Rank,
+    did_you_mean,
+)
 from qengine_strategy.context import Context
 from qengine_strategy.dense import Dense, instant_ends
 from qengine_strategy.events import Bar, Event, Quote, Signal, Slice, Trade
@@ -80,19 +92,23 @@ class StrategyDriver(Participant):
         return found
 
     def _listen(self) -> None:
+        strategy = self.strategy
         if self._overrides("on_fill"):
-            self._agenda.on(Fill, self._of_its_account("on_fill", self.strategy.on_fill), self.rank)
+            self._agenda.on(Fill, self._of_its_account("on_fill", strategy.on_fill), self.rank)
+        if self._overrides("on_margin_call"):
+            self._agenda.on(MarginCall, self._of_its_account("on_margin_call", strategy.on_margin_call), self.rank)
         if self._overrides("on_order"):
-            self._agenda.on(OrderUpdate, self._of_its_account("on_order", self.strategy.on_order), self.rank)
+            self._agenda.on(OrderUpdate, self._of_its_account("on_order", strategy.on_order), self.rank)
 
-    def _of_its_account(self, method: str, callback: Callable[..., None]) -> Callable[[Fill | OrderUpdate], None]:
+    def _of_its_account(self, method: str, callback: Callable[..., None]) -> Callable[[Any], None]:
         """A handler that passes on what concerns the account that the strategy trades."""
         ctx, account = self._context, self._account
         if len(self._run.ledger.accounts) == 1:
             return lambda event: self._call(method, callback, ctx, event)
 
-        def handle(event: Fill | OrderUpdate) -> None:
-            if event.order.account == account:
+        def handle(event: Fill | OrderUpdate | MarginCall) -> None:
+            of = event.account if isinstance(event, MarginCall) else event.order.account
+            if of == account:
                 self._call(method, callback, ctx, event)
 
         return handle

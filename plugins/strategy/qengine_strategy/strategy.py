@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, dataclass_transform
 
 import attrs
 
-from qengine_core.plugin import Fill, OrderUpdate, Session, param
+from qengine_core.plugin import Fill, MarginCall, OrderUpdate, Session, param
 
 if TYPE_CHECKING:
     from qengine_core.run import Run
@@ -55,6 +55,9 @@ class Strategy:
 
     def on_order(self, ctx: Context, update: OrderUpdate) -> None:
         """One of the orders has changed state."""
+
+    def on_margin_call(self, ctx: Context, call: MarginCall) -> None:
+        """Equity has fallen below what positions need; orders that close some are on their way."""
 
     def on_timer(self, ctx: Context, name: str) -> None:
         """A timer set by ``ctx.set_timer`` is due."""
