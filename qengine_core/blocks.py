@@ -23,8 +23,9 @@ class StreamInfo:
     """What one feed will deliver, known before its first row.
 
     ``kind`` is one of the event kinds, ``columns`` the names of the value columns, ``rows`` the total if
-    it is known cheaply (for progress). ``description`` goes into the manifest: path, rows, content hash,
-    adjustments; plain JSON values only.
+    it is known cheaply (for progress). ``interval`` is how long a bar lasts, in ns (0: unknown); bars of no
+    fixed length may say in an int64 column ``open_ts`` when they opened. ``description`` goes into the manifest:
+    path, rows, content hash, adjustments; plain JSON values only.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class StreamInfo:
     instruments: tuple[Instrument, ...]
     rows: int | None = None
     phase: Phase = Phase.MARKET_DATA
+    interval: int = 0
     description: Mapping[str, Any] = attrs.field(factory=dict)
 
 

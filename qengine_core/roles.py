@@ -121,8 +121,21 @@ class Broker(Protocol):
         """Ask for an order to be taken off the market; without effect on one that is closed."""
         ...
 
-    def amend(self, order: Order, quantity: float = NAN, limit: float = NAN, trigger: float = NAN) -> str:
-        """Change an open order in place; what is NaN stays. Returns why that is refused, or nothing."""
+    def amend(
+        self, order: Order, quantity: float = NAN, limit: float = NAN, trigger: float = NAN, trail: float = NAN
+    ) -> str:
+        """Ask for an open order to be changed in place; what is NaN stays.
+
+        Returns why that is refused, or nothing, also where it is not known yet; an ``OrderUpdate`` tells.
+        """
+        ...
+
+    def replace(self, order: Order, quantity: float, **request: Any) -> Order:
+        """Cancel an order and send another on its side, in one step; ``request`` is as for ``submit``."""
+        ...
+
+    def legs(self, order: Order) -> Sequence[Order]:
+        """All orders that one recipe made, in its order."""
         ...
 
     def open_orders(

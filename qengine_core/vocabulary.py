@@ -155,6 +155,7 @@ class Leg(NamedTuple):
     ``post_only`` is cancelled rather than take liquidity, ``reduce_only`` never opens a position, and what ``yields``
     comes after all other orders of its instrument that act at the same price at the same moment. ``mark`` is the
     best price that a trail begins with (NaN: the last known), ``tag`` takes the place of the request's.
+    ``time_in_force`` is the leg's own, whatever is asked for the order (any but GTD, which needs a time).
     """
 
     side: int = 1
@@ -177,6 +178,7 @@ class Leg(NamedTuple):
     yields: bool = False
     mark: float = NAN
     tag: str = ""
+    time_in_force: TimeInForce | None = None
 
 
 MARKET_LEG = Leg()
@@ -294,9 +296,14 @@ class MarginCall(NamedTuple):
 
 
 class OrderUpdate(NamedTuple):
-    """An order has just changed state."""
+    """An order has just changed state, or been changed.
+
+    ``action`` is empty for a change of state; "amended", or "amendment-refused" for a ``reason``, in answer to
+    a request to change the order, whose ``state`` stays.
+    """
 
     ts: int
     order: Order
     state: OrderState
     reason: str
+    action: str = ""

@@ -80,6 +80,8 @@ EXAMPLES = {
     ("order_type", "iceberg"): {"price": 10.0, "display": 100.0},
     ("order_type", "limit"): {"price": 10.0},
     ("order_type", "limit-if-touched"): {"price": 9.0, "limit": 9.5},
+    ("order_type", "limit-on-close"): {"price": 10.0},
+    ("order_type", "limit-on-open"): {"price": 10.0},
     ("order_type", "market-if-touched"): {"price": 9.0},
     ("order_type", "one-cancels-other"): {"orders": (Limit(price=9.0), Stop(price=11.0))},
     ("order_type", "one-triggers-other"): {"first": Limit(price=9.0), "then": Stop(price=8.0)},

@@ -29,7 +29,7 @@ import numpy as np
 from qengine_core.blocks import Block, Source
 from qengine_core.manager import Registered
 from qengine_core.params import describe, structure, unstructure
-from qengine_core.vocabulary import NAN, Instrument, OrderRequest
+from qengine_core.vocabulary import NAN, Instrument, OrderRequest, TimeInForce
 
 __all__ = [
     "CalendarLaws",
@@ -265,6 +265,7 @@ class OrderTypeLaws(ComponentLaws):
             assert leg.side in (1, -1), f"leg {index} has side {leg.side}: it must be +1 or -1."
             assert 0 < leg.ratio < math.inf, f"leg {index} has ratio {leg.ratio}: it must be > 0 and finite."
             assert not leg.trail <= 0, f"leg {index} trails by {leg.trail}: it must be > 0, or NaN for not at all."
+            assert leg.time_in_force is not TimeInForce.GTD, f"leg {index} is good till a date that it cannot say."
             for name in ("limit", "trigger", "trail"):
                 assert not math.isinf(getattr(leg, name)), f"leg {index}: {name} is infinite; NaN means none."
 

@@ -50,7 +50,7 @@ def note_rows(sim, view, stop):
     shown, tokens, codes = views_of(head.board)[0], times_at(head.board_tokens), codes_at(seen.codes)
     for row in range(seen.noted, min(stop, seen.rows)):
         code = codes[row]
-        if queues[code].kind == seen.kind:
+        if queues[code].grade == seen.grade:
             tokens[code] = (seen.number << 32) | row
             _copy(seen, row, shown, code)
     seen.noted = max(seen.noted, min(stop, seen.rows))
@@ -82,6 +82,7 @@ def show(sim, code, now):
     """Let the board be read as of ``now``; returns the number of the row that it shows, NO_TOKEN if there is none."""
     head = heads_of(sim)[0]
     shown = views_of(head.board)[0]
-    shown.kind = queues_of(sim)[code].kind
+    shown.grade = queues_of(sim)[code].grade
+    shown.kind = min(shown.grade, BARS)
     times_at(shown.ts)[code] = now
     return times_at(head.board_tokens)[code]

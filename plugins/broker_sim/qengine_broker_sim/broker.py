@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, SupportsInt
 import numpy as np
 import numpy.typing as npt
 from qengine_portfolio.native import address, address_of, live
-from qengine_portfolio.view import BARS, KINDS
+from qengine_portfolio.view import KINDS, grades_of
 
 from qengine_broker_sim import entries
 from qengine_broker_sim.board import Board
@@ -25,6 +26,7 @@ from qengine_broker_sim.layout import (
     CANCELLED,
     EVENT,
     EXPIRED,
+    FILLED,
     FORM,
     HEAD,
     ORDER,
@@ -64,7 +66,11 @@ __all__ = ["AtOnceBroker", "MatchingBroker"]
 
 _GTC, _GTD, _DAY = TimeInForce.GTC, TimeInForce.GTD, TimeInForce.DAY
 _OF_A_SESSION = (TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE)
+# What waits for a parent cannot be immediate: these say how the parent is executed, and its children rest.
+_OF_AN_ENTRY = (TimeInForce.IOC, TimeInForce.FOK, *_OF_A_SESSION)
 _INF = math.inf
+_DUST = 1e-9
+_NO_GRADE = 1 << 32  # of an instrument that no market data is of
 _SHAPES = {"": 0, "amount": 1, "fraction": 2}
 _MILLISECOND = 1_000_000
 _MINUTE = 60_000_000_000
@@ -74,7 +80,14 @@ _POLICIES = (
     (
         "path",
         "intrabar_path",
-        ("worst-case", "open-high-low-close", "open-low-high-close", "nearest-extreme-first", "reject-ambiguous"),
+        (
+            "worst-case",
+            "open-high-low-close",
+            "open-low-high-close",
+            "nearest-extreme-first",
+            "reject-ambiguous",
+            "drill-down",
+        ),
     ),
     ("penetrates", "limit_touch", ("touch", "penetrate", "probability")),
     ("stop_limits", "stop_limit", ("by-path", "by-close", "close-back", "at-trigger")),
@@ -96,6 +109,7 @@ _POLICIES = (
     ("by_trade", "netting", ("position", "trades")),
     ("exits_wait", "exits_act", ("as-filled", "when-complete")),
     ("ends_together", "groups_end", ("by-fill", "together")),
+    ("waits", "mid_bar", ("same-bar", "next-bar")),
 )
 _MARKET, _LIMIT = 0, 1  # numbers of the names of types
 _CANCELLED, _REQUESTED = int(CANCELLED), REASONS.index("requested")
@@ -149,6 +163,8 @@ class MatchingBroker(Participant):
         self._day_orders_are_strict = settings.day_orders == "strict"
         self._cancels_on_arrival = settings.cancel_on_arrival
         self._remembers_rows = self._last_rows is not None
+        self._replaced: dict[int, tuple[int, float]] = {}  # what a replacement replaces, and had filled when sent
+        self._amendments: list[tuple[Any, ...]] = []
         self._fills_at_once = settings.fill_timing in ("same-close", "at-once")
         self._waits_for_others = settings.close_order != "as-sent"
         self._waiting: list[int] = []  # orders of this instant, to be filled at its closes together
@@ -195,9 +211,9 @@ class MatchingBroker(Participant):
         if settings.limit_touch == "probability":
             head["touch_key"] = run.rng("limit-touch").integers(0, 2**64, dtype=np.uint64)
         self._draft[:] = _BLANK
-        for name in ("first", "last", "token", "also"):
+        for name in ("first", "last", "token", "also", "ambiguous_on"):
             self._queues[name] = -1
-        self._queues["kind"] = _finest_kinds(run)
+        self._queues["grade"] = _finest_grades(run)
         shadows = np.full(len(self._books.accounts) * (len(run.instruments) + 1), -1, SHADOW)
         trade_lists = np.full(len(self._books.positions), -1, TRADES)
         head["shadows"], head["trade_lists"] = address(shadows), address(trade_lists)
@@ -246,7 +262,7 @@ class MatchingBroker(Participant):
             draft["expires_ts"], draft["tag"] = expires_ts, self._table.tags.number(tag)
             draft["account"] = account
             if len(legs) == 1:
-                first = self._send_leg(code, side, quantity, legs[0], time_in_force, number, True)
+                first = self._send_leg(code, side, quantity * leg.ratio, leg, time_in_force, number, True)
             else:
                 first = self._send_legs(code, side, quantity, legs, time_in_force, number)
         finally:
@@ -364,6 +380,11 @@ class MatchingBroker(Participant):
             self._in_flight.pop(index, None)
             self._make_room()
             first = self._fill_count[0]
+            record = self._table.records[index]
+            if self._delays and record["not_before"] >= 0:  # a delay that begins with the arrival
+                record["not_before"] += clock.now - record["submitted_ts"]
+            if index in self._replaced:
+                self._shrink_replacement(index, *self._replaced.pop(index))
             entries.arrive(self._sim, self._see(clock.block), clock.position.row, index, clock.now)
             self._count_from_next_row(first)
             if self._waits_for_others:
@@ -381,6 +402,10 @@ class MatchingBroker(Participant):
         self, code: int, side: int, quantity: float, leg: Leg, time_in_force: TimeInForce, name: int, arrives: bool
     ) -> int:
         draft = self._draft
+        if leg.time_in_force is not None:
+            time_in_force = leg.time_in_force
+        elif leg.parent >= 0 and time_in_force in _OF_AN_ENTRY:
+            time_in_force = _GTC
         if time_in_force in _OF_A_SESSION and not self._sees_sessions:
             self._sees_sessions, self._seen_block = True, None
         number = self._number_of(_form_of(time_in_force, leg))
@@ -391,7 +416,8 @@ class MatchingBroker(Participant):
         trigger = side * leg.side * _INF if leg.trail == leg.trail else leg.trigger
         if leg.delay:
             draft["not_before"] = self._clock.now + leg.delay
-        index = self._send(code, side * leg.side, quantity * leg.ratio, leg.limit, trigger, number, name, int(arrives))
+        index = self._send(code, side * leg.side, quantity, leg.limit, trigger, number, name, int(arrives))
+        draft["not_before"] = -1
         if time_in_force is _GTD:
             self._expire_at(index, int(draft["expires_ts"][0]), "good-till-date")
         elif time_in_force is _DAY:
@@ -420,15 +446,17 @@ class MatchingBroker(Participant):
     ) -> int:
         """Several legs: all are written down and tied together before the first arrives."""
         draft, sent, groups = self._draft, list[int](), dict[int, int]()
-        tag = draft["tag"][0]
-        for leg in legs:
+        tag, parents = draft["tag"][0], {leg.parent for leg in legs}
+        shares = _shares_of(quantity, legs, self._instruments[code].lot_size)
+        for number, (leg, share) in enumerate(shares):
             draft["tag"] = tag
-            if not -1 <= leg.parent < len(sent):
+            if not -1 <= leg.parent < number:
                 raise ConfigError(f"A leg names leg {leg.parent} as its parent, which does not come before it.")
             draft["kin"] = sent[-1] if sent else -1
             draft["parent"] = sent[leg.parent] if leg.parent >= 0 else -1
             draft["group"] = groups.get(leg.group, -2) if leg.group >= 0 else -1
-            sent.append(self._send_leg(code, side, quantity, leg, time_in_force, name, False))
+            draft["tied"] = leg.parent >= 0 or leg.group >= 0 or number in parents
+            sent.append(self._send_leg(code, side, share, leg, time_in_force, name, False))
             if leg.group >= 0:
                 groups.setdefault(leg.group, sent[-1])
         if self._has_ended or not self._passes(*sent):
@@ -490,34 +518,89 @@ class MatchingBroker(Participant):
             self._end(order.place, CANCELLED, reason)
             self._pending.append(None)
 
-    def amend(self, order: Order, quantity: float = NAN, limit: float = NAN, trigger: float = NAN) -> str:
-        """Change a resting order; what is NaN stays. Returns why the account refuses, or nothing.
+    def amend(
+        self, order: Order, quantity: float = NAN, limit: float = NAN, trigger: float = NAN, trail: float = NAN
+    ) -> str:
+        """Ask for an open order to be changed in place; what is NaN stays.
 
-        Where messages take time, the change is made when it arrives, if the order is still open then; a refusal
-        is announced as an OrderUpdate that leaves the order's state as it is.
+        Returns why that is refused, or nothing; where orders take time to arrive, only ``on_order`` tells.
         """
         assert isinstance(order, SimulatedOrder)
+        now, change = self._clock.now, (quantity, limit, trigger, trail)
         if self._desk is not None and order.is_open:
             against = self._desk.refusal(order.place, quantity, limit, trigger)
             if against:
+                self._answer(order, now, change, against)
                 return against
-        if self._delays:
-            self._at_arrival(lambda: self._amend_late(order, quantity, limit, trigger))
-            return ""
-        return self._amend(order, quantity, limit, trigger)
+        if not self._delays:
+            return self._amend(order, now, change)
 
-    def _amend_late(self, order: SimulatedOrder, quantity: float, limit: float, trigger: float) -> None:
-        refusal = self._amend(order, quantity, limit, trigger) if order.is_open else ""
-        if refusal:
-            self._post(OrderUpdate(self._clock.now, order, order.state, refusal))
+        def arrive() -> None:
+            self._amend(order, now, change)
 
-    def _amend(self, order: SimulatedOrder, quantity: float, limit: float, trigger: float) -> str:
-        clock = self._clock
-        view, row = self._see(clock.block), clock.position.row
-        refusal = entries.amend(self._sim, view, row, order.place, quantity, limit, trigger)
+        self._at_arrival(arrive)
+        return ""
+
+    def _amend(self, order: SimulatedOrder, sent_ts: int, change: tuple[float, ...]) -> str:
+        """Change an order now; say why not, or nothing."""
+        clock, before = self._clock, (order.quantity, order.limit, order.trigger)
+        view, row, now = self._see(clock.block), clock.position.row, clock.now
+        reason: str = self._table.reasons[entries.amend(self._sim, view, row, order.place, now, *change)]
+        self._answer(order, sent_ts, change, reason, before)
         self._quiet_block = None
         self._pending.append(None)
-        return self._table.reasons[refusal]
+        return reason
+
+    def _answer(
+        self, order: SimulatedOrder, sent_ts: int, change: tuple[float, ...], reason: str, before: Any = None
+    ) -> None:
+        """Record, and tell, what came of a request to change an order."""
+        now, before = self._clock.now, before or (order.quantity, order.limit, order.trigger)
+        self._amendments.append((sent_ts, now, order.place, *change, *before, reason))
+        if self._announces:
+            self._post(OrderUpdate(now, order, order.state, reason, "amendment-refused" if reason else "amended"))
+
+    def replace(self, order: Order, quantity: float, **request: Any) -> Order:
+        """Cancel an order and send another on its side in one step; ``quantity`` is what the new one trades.
+
+        ``request`` is as for ``submit``. What the old one still fills until both arrive is taken off the new
+        one; if nothing is left of that, the new one is cancelled as ``replaced``. Raises ConfigError for an order
+        that is tied to others.
+        """
+        assert isinstance(order, SimulatedOrder)
+        if self._table.fields["tied"][order.place]:
+            raise ConfigError(f"Order {order.id} is tied to others, which a new one would not be: amend it instead.")
+        filled, was_open = order.filled, order.is_open
+        self.cancel(order, "replaced")
+        sent = self.submit(order.code, order.side, quantity, account=order.account, **request)
+        assert isinstance(sent, SimulatedOrder)
+        if not was_open:
+            for leg in self._ring(sent.place):
+                self._end(leg.place, CANCELLED, "replaced")
+        elif self._delays:
+            self._replaced.update((leg.place, (order.place, filled)) for leg in self._ring(sent.place))
+        return sent
+
+    def _shrink_replacement(self, index: int, old: int, filled: float) -> None:
+        """What an order has filled since it was asked to be replaced, its replacement trades no more."""
+        records = self._table.records
+        left = records[index]["quantity"] - (records[old]["filled"] - filled) * records[index]["ratio"]
+        if left > 0 and records[old]["state"] != FILLED:
+            records[index]["quantity"] = left
+        else:
+            self._end(index, CANCELLED, "replaced")
+
+    def legs(self, order: Order) -> Sequence[Order]:
+        """All orders that one recipe made, in its order: an entry and its exits, the slices of a schedule."""
+        assert isinstance(order, SimulatedOrder)
+        return sorted(self._ring(order.place), key=lambda leg: leg.place)
+
+    def _ring(self, index: int) -> list[SimulatedOrder]:
+        found, other = [SimulatedOrder((self._table, index))], self._table.fields["kin"][index]
+        while other >= 0 and other != index:
+            found.append(SimulatedOrder((self._table, other)))
+            other = self._table.fields["kin"][other]
+        return found
 
     def open_orders(
         self, code: int | None = None, account: int | None = None, *, of_rules: bool = False
@@ -526,7 +609,8 @@ class MatchingBroker(Participant):
         if not self._open[0]:
             return []
         following, owners = self._table.fields["next"], self._table.fields["account"]
-        found = [index for index in self._in_flight if code in (None, self._table.fields["code"][index])]
+        codes_of, states = self._table.fields["code"], self._table.fields["state"]
+        found = [index for index in self._in_flight if states[index] < FILLED and code in (None, codes_of[index])]
         codes = np.flatnonzero(self._queues["count"]).tolist() if code is None else [code]
         for at in codes:
             index = int(self._queues["first"][at])
@@ -593,7 +677,11 @@ class MatchingBroker(Participant):
         if self._announces or self._fill_count[0] + self._open[0] + self._open_trades[0] >= books.room:
             self._make_room()
         view = self._view if block is self._seen_block else self._see(block)
-        self._done_until = entries.match(self._sim, view, start)
+        done = entries.match(self._sim, view, start)
+        if done < 0:  # many rows of one time
+            self._make_room(-done)
+            done = entries.match(self._sim, view, start)
+        self._done_until = done
         self._done_block, self._quiet_block = block, None
         if self._announces:
             self._announce()
@@ -606,13 +694,16 @@ class MatchingBroker(Participant):
             self._views.add_sessions(block)
         return self._view
 
-    def _make_room(self) -> None:
-        """Room for what may happen at once: every open order may fill, and some may end."""
-        count = (self._open[0] + self._open_trades[0] + 1) * self._fills_per_order
+    def _make_room(self, fills: int = 0) -> None:
+        """Room for what may happen at once: every open order may fill (or ``fills`` times in all), and some may end.
+
+        A fill is announced, and the state it leads to, and the end of what is left; any other order may end once.
+        """
+        count = (self._open[0] + self._open_trades[0] + 1) * self._fills_per_order + fills
         self._books.make_room(count)
         if 4 * count > len(self._events):
             self._events = np.zeros(8 * count, EVENT)
-            self._head["events"] = address(self._events)
+            self._head["events"], self._head["event_room"] = address(self._events), len(self._events)
 
     def _announce(self) -> None:
         """Post what the compiled core says has happened, for those who listen."""
@@ -645,7 +736,7 @@ class MatchingBroker(Participant):
 
     def on_start(self) -> None:
         self._announces = self._agenda.listens(OrderUpdate) or self._agenda.listens(Fill)
-        self._head["announces"] = self._announces
+        self._head["announces"], self._head["starts"] = self._announces, self._clock.now
         run = self._run
         if run.risk or "position_rule" in run.built:
             self._desk = RiskDesk(run, self._table, self._books, self._sim, self._in_flight)
@@ -665,6 +756,7 @@ class MatchingBroker(Participant):
         return {
             "orders": lambda: tables.orders(self._table, self._order_count[0], self._books.names),
             "fills": lambda: tables.fills(self._books, self._instruments),
+            "amendments": lambda: tables.amendments(self._amendments, self._table),
         }
 
     def counts(self) -> Mapping[str, Any]:
@@ -677,6 +769,13 @@ class MatchingBroker(Participant):
             "expirations": self._by_reason(records, EXPIRED),
             "unfilled_at_end": self._by_reason(records, EXPIRED).get("end-of-data", 0),
             "ambiguous_bars": int(self._queues["ambiguous"].sum()),
+            "ambiguous_by_instrument": {
+                name: count
+                for name, count in zip(self._table.names, self._queues["ambiguous"].tolist(), strict=True)
+                if count
+            },
+            "amendments": len(self._amendments),
+            "refused_amendments": dict(sorted(Counter(row[-1] for row in self._amendments if row[-1]).items())),
         }
 
     def _by_reason(self, records: Any, state: SupportsInt) -> dict[str, int]:
@@ -758,10 +857,20 @@ def _form_of(time_in_force: TimeInForce, leg: Leg) -> tuple[float, ...]:
 _BLANK = _blank()
 
 
-def _finest_kinds(run: Run) -> list[int]:
-    """By instrument: the finest kind of data that there is of it."""
-    finest = dict.fromkeys((instrument.name for instrument in run.instruments), BARS)
-    for stream in run.streams:
+def _shares_of(quantity: float, legs: Sequence[Leg], lot: float) -> list[tuple[Leg, float]]:
+    """The legs, and what each trades. Legs that share a quantity without being tied lose no lot in rounding."""
+    shares = [quantity * leg.ratio for leg in legs]
+    if lot <= 0 or any(leg.parent >= 0 or leg.group >= 0 for leg in legs):
+        return list(zip(legs, shares, strict=True))
+    lots = [math.floor(total / lot + _DUST) for total in itertools.accumulate(shares, initial=0.0)]
+    whole = [(leg, (after - before) * lot) for leg, (before, after) in zip(legs, itertools.pairwise(lots), strict=True)]
+    return [(leg, share) for leg, share in whole if share > 0] or whole[:1]
+
+
+def _finest_grades(run: Run) -> list[int]:
+    """By instrument: the finest grade of data that there is of it."""
+    finest = dict.fromkeys((instrument.name for instrument in run.instruments), _NO_GRADE)
+    for stream, grade in zip(run.streams, grades_of(run.streams), strict=True):
         for instrument in stream.instruments if stream.kind in KINDS else ():
-            finest[instrument.name] = min(finest[instrument.name], KINDS[stream.kind])
+            finest[instrument.name] = min(finest[instrument.name], grade)
     return list(finest.values())

@@ -24,6 +24,7 @@ from qengine_broker_sim import (
     prices,
     resting,
     standing,
+    states,
     trades,
 )
 from qengine_broker_sim import margin as margins
@@ -32,16 +33,19 @@ from qengine_broker_sim.execution import (
     admit,
     advance,
     close,
+    close_group,
     execute,
+    follow_mark,
     is_open,
     release,
+    resize_children,
     snap_prices,
     token_of,
-    trailed,
 )
 from qengine_broker_sim.inturn import match_in_turn
 from qengine_broker_sim.layout import (
     ACCEPTED,
+    ALREADY_FILLED,
     AS_SENT,
     AT_ONCE,
     AT_OPEN,
@@ -53,6 +57,8 @@ from qengine_broker_sim.layout import (
     NO_PRICE,
     NO_REASON,
     NO_TOKEN,
+    NOT_AMENDABLE,
+    ORDER_CLOSED,
     REJECTED,
     SAME_CLOSE,
     SUBMITTED,
@@ -83,8 +89,6 @@ __all__ = [
     "submit",
     "working",
 ]
-
-_DUST = 1e-9
 
 
 @njit
@@ -121,12 +125,16 @@ def _arrive(sim, seen_by, row, index, now):
     mark = booking.marks_of(heads_of(sim)[0].books)[order.code]
     if order.parent < 0:
         order.active, order.allowed = 1, order.quantity
+    else:  # its parent may have filled before it came
+        order.allowed = min(order.allowed, order.quantity)
     if order.trail == order.trail and (order.parent < 0 or heads_of(sim)[0].trail_start == TRAIL_FROM_SENDING):
         order.mark = order.mark if order.mark == order.mark else mark
-        order.trigger = trailed(order, forms_of(sim)[order.form])
+        follow_mark(sim, order)
     reason = admit(sim, index, mark, now) if order.quantity > 0 else ZERO_QUANTITY
     if reason != NO_REASON:
         close(sim, index, REJECTED, reason, now)
+        if order.group >= 0:
+            close_group(sim, index, now)
         return
     advance(sim, index, ACCEPTED, NO_REASON, now)
     link(sim, index)
@@ -143,7 +151,7 @@ def _arrive(sim, seen_by, row, index, now):
 def _fill_at_close(sim, seen_by, row, index, now):
     """Fill an order that has just arrived at the close of the bar it was sent on, if that is its instrument's."""
     order, seen = orders_of(sim)[index], views_of(seen_by)[0]
-    if seen.kind != 2 or not order.active or order.trigger == order.trigger or not is_open(order):
+    if seen.kind != 2 or order.parent >= 0 or order.trigger == order.trigger or not is_open(order):
         return
     reason = _try_close(sim, seen_by, row, index, now)
     if heads_of(sim)[0].cancels_rest and is_open(order) and order.limit != order.limit:
@@ -200,15 +208,102 @@ def _see_rates(sim, seen_by, row):
     booking.rates_by_rows(books, times_at(seen.ts), codes_at(seen.codes), floats_at(seen.mark), row, seen.rows)
 
 
+# Amending -------------------------------------------------------------------------------------------------
+
+
 @njit
-def _admit_rest(sim, index, mark):
-    """Check and reserve what is left of an order that has been changed."""
+def _unamendable(sim, index, quantity, limit, trigger, trail):
+    """Why an order cannot be changed so at all, whatever its account says; or 0."""
+    order = orders_of(sim)[index]
+    if not is_open(order):
+        return ORDER_CLOSED
+    has_price = limit == limit or trigger == trigger or trail == trail
+    if has_price and forms_of(sim)[order.form].from_fill and not order.active:
+        return NOT_AMENDABLE  # its prices are not known before its parent fills
+    if limit == limit and order.limit != order.limit:
+        return NOT_AMENDABLE
+    if trigger == trigger and (order.trigger != order.trigger or order.trail == order.trail or order.triggered):
+        return NOT_AMENDABLE
+    if trail == trail and (order.trail != order.trail or order.triggered):
+        return NOT_AMENDABLE
+    if quantity == quantity and quantity > order.quantity and order.parent >= 0:
+        return NOT_AMENDABLE  # a child trades what its parent fills
+    return NO_REASON
+
+
+@njit
+def _amend(sim, seen_by, row, index, now, quantity, limit, trigger, trail):
+    """Change what is not NaN, or say why not and leave everything as it is."""
+    orders = orders_of(sim)
+    order = orders[index]
+    refusal = _unamendable(sim, index, quantity, limit, trigger, trail)
+    if refusal != NO_REASON:
+        return refusal
+    _mark_up_to(sim, seen_by, row)
+    books = heads_of(sim)[0].books
+    position = booking.positions_of(books)[booking.place_of(books, order.account, order.code)]
+    owner = booking.accounts_of(books)[order.account]
+    sold = position.selling, position.sellers
+    owed = owner.reserved, owner.reservations, order.reserved, order.has_reserved, order.counts_selling
+    before = order.quantity, order.limit, order.trigger, order.trail
+    release(sim, index, order.quantity - order.filled, YES)
+    order.quantity = quantity if quantity == quantity else order.quantity
+    order.limit = limit if limit == limit else order.limit
+    order.trigger = trigger if trigger == trigger else order.trigger
+    order.trail = trail if trail == trail else order.trail
+    _snap_to_grid(sim, index)
+    if not order.triggered:
+        follow_mark(sim, order)
+    refusal = ALREADY_FILLED if order.filled > 0.0 else ZERO_QUANTITY
+    if order.quantity > order.filled:
+        refusal = NO_REASON if order.state == SUBMITTED else _admit_rest(sim, index)
+    if refusal != NO_REASON:
+        order.quantity, order.limit, order.trigger, order.trail = before
+        position.selling, position.sellers = sold
+        owner.reserved, owner.reservations, order.reserved, order.has_reserved, order.counts_selling = owed
+        return refusal
+    moves = _differ(order.limit, before[1]) or _differ(order.trigger, before[2])
+    _settle_amendment(sim, seen_by, row, index, now, order.quantity - before[0], moves)
+    return NO_REASON
+
+
+@njit
+def _differ(price, other):
+    return price != other and (price == price or other == other)
+
+
+@njit
+def _admit_rest(sim, index):
+    """Check, and reserve, what is left of an order that has been changed."""
     order = orders_of(sim)[index]
     whole = order.quantity
     order.quantity = whole - order.filled
-    reason = admit(sim, index, mark, order.accepted_ts)
+    reason = admit(sim, index, booking.marks_of(heads_of(sim)[0].books)[order.code], order.accepted_ts)
     order.quantity = whole
     return reason
+
+
+@njit
+def _settle_amendment(sim, seen_by, row, index, now, change, moves):
+    """What follows from a change: one that asks for more, or for another price, queues up again."""
+    order = orders_of(sim)[index]
+    if order.parent < 0:
+        order.allowed = order.quantity
+    else:
+        order.allowed = min(order.allowed, order.quantity)
+    if order.tied and change != 0.0:
+        resize_children(sim, index, change)
+    if moves:
+        order.rested = 0
+    if moves or change > 0.0:
+        order.not_before = max(order.not_before, now)
+        if order.linked:
+            resting.unlink(sim, index)
+            link(sim, index)
+            order.ahead = np.nan
+            if heads_of(sim)[0].queue_model:
+                stand(sim, seen_by, row, index)
+    refresh(sim, index)
 
 
 # The entry points close over ``stamp`` only so that numba's cache does.
@@ -267,36 +362,11 @@ def _sending(stamp: str) -> tuple[Any, ...]:
 def _changing(stamp: str) -> tuple[Any, ...]:
     """What becomes of orders besides filling."""
 
-    @njit("int64(int64, int64, int64, int64, float64, float64, float64)", cache=True)
-    def amend(sim, seen_by, row, index, quantity, limit, trigger):
-        """Change a resting order in place (NaN: leave as it is); return why not, or 0."""
+    @njit("int64(int64, int64, int64, int64, int64, float64, float64, float64, float64)", cache=True)
+    def amend(sim, seen_by, row, index, now, quantity, limit, trigger, trail):
+        """Change an open order in place (NaN: leave as it is); return why not, or 0."""
         _ = stamp
-        order = orders_of(sim)[index]
-        _mark_up_to(sim, seen_by, row)
-        before = order.quantity, order.limit, order.trigger
-        worse = quantity == quantity and quantity > order.quantity
-        worse = worse or limit == limit or trigger == trigger
-        release(sim, index, order.quantity - order.filled, YES)
-        order.quantity = quantity if quantity == quantity else order.quantity
-        order.limit = limit if limit == limit else order.limit
-        order.trigger = trigger if trigger == trigger else order.trigger
-        _snap_to_grid(sim, index)
-        mark = booking.marks_of(heads_of(sim)[0].books)[order.code]
-        reason = _admit_rest(sim, index, mark) if order.quantity > order.filled else ZERO_QUANTITY
-        if reason != NO_REASON:
-            order.quantity, order.limit, order.trigger = before
-            _admit_rest(sim, index, mark)
-            return reason
-        if order.active:
-            order.allowed = order.quantity
-        if order.linked and worse:  # a new price, or more: it queues up again
-            resting.unlink(sim, index)
-            link(sim, index)
-            order.ahead = np.nan
-            if heads_of(sim)[0].queue_model:
-                stand(sim, seen_by, row, index)
-        refresh(sim, index)
-        return NO_REASON
+        return _amend(sim, seen_by, row, index, now, quantity, limit, trigger, trail)
 
     @njit("void(int64, int64, int64, int64, int64)", cache=True)
     def cancel(sim, index, state, reason, now):
@@ -398,7 +468,7 @@ def _matching(stamp: str) -> tuple[Any, ...]:
 
     @njit("int64(int64, int64, int64)", cache=True)
     def match(sim, seen_by, row):
-        """Match the instant that a row begins; return the row after it."""
+        """Match the instant that a row begins; return the row after it, or the negative of the room it needs."""
         _ = stamp
         _mark_up_to(sim, seen_by, row - 1)
         head = heads_of(sim)[0]
@@ -463,7 +533,7 @@ def _watching(stamp: str) -> tuple[Any, ...]:
 
 
 _COMPILED = (board, chance, costs, depth, execution, inturn, layout, margins, matching, payment, power, prices)
-_STAMP = stamp_of(booking, books, view, *_COMPILED, resting, standing, trades)
+_STAMP = stamp_of(booking, books, view, *_COMPILED, resting, standing, states, trades)
 submit, arrive, settle = map(direct, _sending(_STAMP))
 amend, cancel, pending = map(direct, _changing(_STAMP))
 working, closing, exposure = map(direct, _exposing(_STAMP))

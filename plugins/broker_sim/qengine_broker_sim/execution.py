@@ -48,10 +48,12 @@ from qengine_broker_sim.resting import (
     forms_of,
     heads_of,
     orders_of,
+    queues_of,
     refresh,
     unlink,
     views_of,
 )
+from qengine_broker_sim.states import FOLLOWING
 from qengine_broker_sim.trades import add_trade, oldest_against, shrink_trade, trades_of
 
 __all__ = [
@@ -60,15 +62,20 @@ __all__ = [
     "admit",
     "advance",
     "close",
+    "close_group",
+    "count_ambiguous",
     "covers_all",
     "execute",
     "execute_part",
+    "follow_mark",
     "is_open",
     "is_stop_limit",
     "release",
+    "resize_children",
+    "set_limit",
     "snap_prices",
     "token_of",
-    "trailed",
+    "whole_lots",
 ]
 
 _DUST = 1e-9
@@ -90,8 +97,10 @@ def is_stop_limit(order, form):
 
 @njit
 def advance(sim, index, state, reason, now):
-    """Move an order to a state; the table of what may follow what is held by tests over whole runs."""
+    """Move an order to a state that may follow the one it is in."""
     head, order = heads_of(sim)[0], orders_of(sim)[index]
+    if not (FOLLOWING[order.state] >> state) & 1:
+        raise RuntimeError("An order was to go to a state that cannot follow its own: an error in the broker.")
     was_open = is_open(order)
     order.state = state
     if state == ACCEPTED:
@@ -237,8 +246,14 @@ def _covered(sim, order, quantity, price, fee):
 
 
 @njit
-def _whole_lots(quantity, lot):
+def whole_lots(quantity, lot):
+    """Round a quantity down to whole lots (0: there are none)."""
     return math.floor(quantity / lot + _DUST) * lot if lot > 0 else quantity
+
+
+@njit
+def _lot_of(sim, order):
+    return booking.instruments_of(heads_of(sim)[0].books)[order.code].lot_size
 
 
 @njit
@@ -290,13 +305,14 @@ def execute_part(sim, view, row, index, base, size, taken, at_market, most, all_
     wanted = order.allowed - order.filled
     quantity = min(wanted, form.display)
     if quantity > most:
-        quantity = _whole_lots(most, lot)
+        quantity = whole_lots(most, lot)
     if head.participation < np.inf:
         share = head.participation * size - (0.0 if head.own_share else taken)
         if quantity > share:
-            quantity = _whole_lots(share, lot)
+            quantity = whole_lots(share, lot)
     if form.participation < np.inf and quantity > form.participation * size:
-        quantity = _whole_lots(form.participation * size, lot)
+        quantity = whole_lots(form.participation * size, lot)
+    quantity = whole_lots(quantity, lot)
     if quantity <= 0 or (quantity < wanted and all_or_none):
         return 0.0
     if head.by_trade:
@@ -308,7 +324,7 @@ def execute_part(sim, view, row, index, base, size, taken, at_market, most, all_
     fee = fee_of(sim, order, quantity, price, is_maker)
     covered, reason = _covered(sim, order, quantity, price, fee)
     if covered < quantity:
-        covered = 0.0 if all_or_none else _whole_lots(covered, lot)
+        covered = 0.0 if all_or_none else whole_lots(covered, lot)
     if covered > 0:
         if covered < quantity:
             fee = fee_of(sim, order, covered, price, is_maker)
@@ -360,6 +376,8 @@ def _fill(sim, view, row, index, quantity, price, concession, fee, now, is_maker
     owner.month_notional += abs(price) * quantity * booking.unit_value(books, order.code)
     rules = booking.heads_of(books)[0]
     number = rules.fill_count
+    if number >= rules.fill_room or (head.announces and head.event_count + 4 > head.event_room):
+        raise RuntimeError("There is no room for another fill: an error in the broker, which makes it beforehand.")
     rules.fill_count = number + 1
     fill = booking.fills_of(books)[number]
     fill.ts, fill.order, fill.block, fill.row = now, index, views_of(view)[0].number, row
@@ -376,7 +394,7 @@ def _fill(sim, view, row, index, quantity, price, concession, fee, now, is_maker
     advance(sim, index, FILLED if is_over else PARTIALLY_FILLED, NO_REASON, now)
     if is_over and head.trial == 0:
         unlink(sim, index)
-    if order.kin >= 0 and head.by_trade == 0:
+    if order.tied and head.by_trade == 0:
         _tell_kin(sim, view, row, index, quantity, is_over, now)
 
 
@@ -384,7 +402,7 @@ def _fill(sim, view, row, index, quantity, price, concession, fee, now, is_maker
 def close(sim, index, state, reason, now):
     """End an order that has not filled to the end, and what hangs on it."""
     _end(sim, index, state, reason, now)
-    if orders_of(sim)[index].kin >= 0:
+    if orders_of(sim)[index].tied:
         if heads_of(sim)[0].ends_together and reason != ONE_CANCELS_OTHER and reason != END_OF_DATA:
             _end_relatives(sim, index, now)
         while _orphan(sim, index, now):
@@ -427,7 +445,7 @@ def _settle_by_trade(sim, view, row, index, base, quantity, size, taken):
         left, gone = left - part, gone + part
     if left > 0.0 and own < 0:
         left -= _open_trade(sim, view, row, index, base, left, size, gone, now)
-    elif order.kin >= 0 and own < 0:  # nothing was opened that its exits could protect
+    elif order.tied and own < 0:  # nothing was opened that its exits could protect
         while _orphan(sim, index, now):
             pass
     return quantity - left
@@ -450,7 +468,7 @@ def _open_trade(sim, view, row, index, base, quantity, size, taken, now):
     by_trigger = order.limit != order.limit and not at_market
     add_trade(sim, index, quantity)
     _fill(sim, view, row, index, quantity, price, abs(price - base), fee, now, NO)
-    has_exits = order.kin >= 0 and _attach_exits(sim, view, row, index, quantity, now)
+    has_exits = order.tied != 0 and _attach_exits(sim, view, row, index, quantity, now)
     if has_exits and (at_market or (by_trigger and _only_profits(sim, view, row, index))):
         head.walks_again = 1
     return quantity
@@ -521,13 +539,39 @@ def _orphan(sim, index, now):
     while other != index:
         child = orders[other]
         if child.parent >= 0 and is_open(child) and not is_open(orders[child.parent]):
-            if child.allowed - child.filled <= _DUST * child.quantity:
+            allowed = whole_lots(child.allowed, _lot_of(sim, child))
+            if allowed - child.filled <= _DUST * child.quantity:
                 _end(sim, other, CANCELLED, PARENT_CLOSED, now)
                 has_ended = True
             else:
-                child.quantity = child.allowed
+                child.quantity = child.allowed = allowed
         other = child.kin
     return has_ended
+
+
+@njit
+def close_group(sim, index, now):
+    """One of a group has been refused on arrival: none of the others goes to market alone."""
+    orders = orders_of(sim)
+    other = orders[index].kin
+    while other != index:
+        sibling = orders[other]
+        if sibling.group == orders[index].group and is_open(sibling):
+            close(sim, other, CANCELLED, ONE_CANCELS_OTHER, now)
+        other = sibling.kin
+
+
+@njit
+def resize_children(sim, index, change):
+    """An order has been asked to trade ``change`` more, or less: so much more may its children come to."""
+    orders = orders_of(sim)
+    other = orders[index].kin
+    while other != index:
+        child = orders[other]
+        if child.parent == index and is_open(child):
+            wanted = child.quantity + change * child.ratio / orders[index].ratio
+            child.quantity = max(whole_lots(wanted, _lot_of(sim, child)), child.allowed)
+        other = child.kin
 
 
 @njit
@@ -559,7 +603,7 @@ def _tell_kin(sim, view, row, index, quantity, is_over, now):
         kin = orders[other]
         if is_open(kin):
             if kin.parent == index and (is_over or not waits):
-                _activate(sim, view, row, other, total * kin.ratio, is_over, now)
+                _activate(sim, view, row, other, total * kin.ratio / order.ratio, is_over, now)
             elif order.group >= 0 and kin.group == order.group:
                 _step_back(sim, other, order, total if order.parent >= 0 else quantity, now)
         other = kin.kin
@@ -571,7 +615,8 @@ def _activate(sim, view, row, index, quantity, is_over, now):
     order = orders_of(sim)[index]
     parent, form = orders_of(sim)[order.parent], forms_of(sim)[order.form]
     allowed = min(order.quantity, order.allowed + quantity)
-    order.allowed = order.quantity if is_over and order.ratio * parent.quantity >= order.quantity else allowed
+    share = parent.quantity * order.ratio / parent.ratio
+    order.allowed = order.quantity if is_over and share >= order.quantity * (1 - _DUST) else allowed
     if order.active:
         return
     head = heads_of(sim)[0]
@@ -592,8 +637,7 @@ def _activate(sim, view, row, index, quantity, is_over, now):
         order.limit = base + order.limit * scale
         order.trigger = base + order.trigger * scale
         snap_prices(sim, order)
-    if order.trail == order.trail:
-        order.trigger = trailed(order, form)
+    follow_mark(sim, order)
     refresh(sim, index)
 
 
@@ -606,7 +650,7 @@ def _step_back(sim, index, filled, quantity, now):
         close(sim, index, CANCELLED, ONE_CANCELS_OTHER, now)
         return
     share = quantity * order.ratio / filled.ratio
-    left = max(0.0, order.quantity - share)
+    left = whole_lots(max(0.0, order.quantity - share), _lot_of(sim, order))
     order.allowed = max(0.0, min(order.allowed - share, left))
     if left - order.filled <= _DUST * order.quantity:
         close(sim, index, CANCELLED, ONE_CANCELS_OTHER, now)
@@ -622,12 +666,36 @@ def token_of(view, row):
 
 
 @njit
-def trailed(order, form):
-    """Where the trigger of a trailing order lies, given its mark; out of reach while there is none."""
+def follow_mark(sim, order):
+    """Put the trigger of a trailing order where its mark says, on the grid; out of reach while there is no mark."""
+    if order.trail != order.trail:
+        return
     if order.mark != order.mark:
-        return np.inf if order.side > 0 else -np.inf
-    distance = order.mark * order.trail if form.trail_is_percent else order.trail
-    return order.mark + distance if order.side > 0 else order.mark - distance
+        order.trigger = np.inf if order.side > 0 else -np.inf
+        return
+    distance = order.mark * order.trail if forms_of(sim)[order.form].trail_is_percent else order.trail
+    level = order.mark + distance if order.side > 0 else order.mark - distance
+    tick = booking.instruments_of(heads_of(sim)[0].books)[order.code].tick_size
+    order.trigger = to_tick(level, order.side < 0, tick) if tick > 0 else level
+
+
+@njit
+def set_limit(sim, order):
+    """A trigger has been set off whose limit lies so far beyond it."""
+    offset = forms_of(sim)[order.form].limit_offset
+    if offset == offset:
+        level = order.trigger + (offset if order.side > 0 else -offset)
+        tick = booking.instruments_of(heads_of(sim)[0].books)[order.code].tick_size
+        order.limit = to_tick(level, order.side > 0, tick) if tick > 0 else level
+
+
+@njit
+def count_ambiguous(sim, code, token):
+    """The data do not say what a row did: count it once, however many orders it concerns."""
+    queue = queues_of(sim)[code]
+    if heads_of(sim)[0].trial == 0 and queue.ambiguous_on != token:
+        queue.ambiguous_on = token
+        queue.ambiguous += 1
 
 
 @njit

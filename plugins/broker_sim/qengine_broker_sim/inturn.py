@@ -11,12 +11,13 @@ import numpy as np
 from numba import njit
 from qengine_portfolio import booking
 from qengine_portfolio.native import codes_at, floats_at, times_at
+from qengine_portfolio.view import BARS
 
-from qengine_broker_sim.execution import execute, is_open, token_of
+from qengine_broker_sim.execution import execute, is_open, set_limit, token_of
 from qengine_broker_sim.layout import AT_CLOSE, AT_OPEN, AT_TRIGGER, CLOSE_BACK, NEXT_CLOSE, NO, NO_TOKEN, POWER_EQUITY
-from qengine_broker_sim.matching import after_try, may_act, try_alone
+from qengine_broker_sim.matching import after_try, fills_at_most, has_room, may_act, try_alone
 from qengine_broker_sim.prices import trigger_price
-from qengine_broker_sim.resting import forms_of, heads_of, orders_of, queues_of, refresh, views_of
+from qengine_broker_sim.resting import fills_from, forms_of, heads_of, orders_of, queues_of, refresh, views_of
 from qengine_broker_sim.standing import fills_at_all
 
 __all__ = ["match_in_turn"]
@@ -24,12 +25,20 @@ __all__ = ["match_in_turn"]
 
 @njit
 def match_in_turn(sim, view, start):
-    """Match every row that shares the timestamp of row ``start``; return the row after the last of them."""
+    """Match every row that shares the timestamp of row ``start``; return the row after the last of them.
+
+    Where there is no room for all the fills that so many rows may bring, nothing is done, and the negative of
+    their number returned.
+    """
     head, seen = heads_of(sim)[0], views_of(view)[0]
     ts = times_at(seen.ts)
     now, end = ts[start], start + 1
     while end < seen.rows and ts[end] == now:
         end += 1
+    if end > start + 1:
+        fills = fills_at_most(sim, view, start, end)
+        if fills and not has_room(sim, fills):
+            return -fills
     head.now, head.start = now, start
     if head.power == POWER_EQUITY:  # which is worked out with the closes of this instant
         booking.mark_rows(head.books, codes_at(seen.codes), floats_at(seen.mark), start, end)
@@ -60,8 +69,9 @@ def _match_last_rows(sim, view, start, end, now):
     last = views_of(head.last_rows)[0]
     codes, present = codes_at(seen.codes), times_at(head.last_seen)
     for row in range(start, end):
-        present[codes[row]] = now
-        _remember(seen, row, last, codes[row])
+        if queues_of(sim)[codes[row]].grade == seen.grade:
+            present[codes[row]] = now
+            _remember(seen, row, last, codes[row])
     times = times_at(last.ts)
     for code in range(last.rows):
         times[code] = now
@@ -111,9 +121,11 @@ def _is_matched(sim, view, row):
     """Whether there is a row, and it can fill orders of its instrument."""
     seen = views_of(view)[0]
     queue = queues_of(sim)[codes_at(seen.codes)[row]]
-    if queue.count == 0 or queue.kind != seen.kind or floats_at(seen.close)[row] != floats_at(seen.close)[row]:
+    if queue.count == 0 or floats_at(seen.close)[row] != floats_at(seen.close)[row]:
         return False
-    return fills_at_all(sim, view, row)
+    if view == heads_of(sim)[0].last_rows:
+        return queue.grade >= BARS and fills_at_all(sim, view, row)
+    return fills_from(sim, seen, queue, codes_at(seen.codes)[row], row) and fills_at_all(sim, view, row)
 
 
 @njit
@@ -190,8 +202,7 @@ def _try_stop_limit(sim, view, row, index, taken):
     if price != price:
         return 0.0
     order.triggered = 1
-    if form.limit_offset == form.limit_offset:
-        order.limit = order.trigger + order.side * form.limit_offset
+    set_limit(sim, order)
     refresh(sim, index)
     room = (order.limit - order.trigger) * order.side
     if head.stop_limits == AT_TRIGGER:

@@ -54,6 +54,11 @@ REASONS = (
     "no-price",
     "close-remainder",
     "insufficient-margin",
+    "replaced",
+    # Why an amendment is refused, besides what an account may say to it.
+    "order-closed",
+    "already-filled",
+    "not-amendable",
 )
 (
     NO_REASON,
@@ -77,13 +82,17 @@ REASONS = (
     NO_PRICE,
     CLOSE_REMAINDER,
     INSUFFICIENT_MARGIN,
-) = _numbers(21)
+    REPLACED,
+    ORDER_CLOSED,
+    ALREADY_FILLED,
+    NOT_AMENDABLE,
+) = _numbers(25)
 
 # What siblings of a group do when one of them fills.
 CANCEL_OTHERS, REDUCE_OTHERS = _numbers(2)
 
 # Policies, in the order of their names in settings.
-WORST_CASE, OPEN_HIGH_LOW_CLOSE, OPEN_LOW_HIGH_CLOSE, NEAREST_EXTREME_FIRST, REJECT_AMBIGUOUS = _numbers(5)
+WORST_CASE, OPEN_HIGH_LOW_CLOSE, OPEN_LOW_HIGH_CLOSE, NEAREST_EXTREME_FIRST, REJECT_AMBIGUOUS, DRILL_DOWN = _numbers(6)
 NEXT_OPEN, NEXT_CLOSE, SAME_CLOSE, AT_ONCE = _numbers(4)
 BY_PATH, BY_CLOSE, CLOSE_BACK, AT_TRIGGER = _numbers(4)
 MARK_EXTREME, MARK_CLOSE = _numbers(2)
@@ -149,7 +158,7 @@ ORDER = np.dtype(
         ("next", "i8"),  # in the instrument's queue, by age
         ("previous", "i8"),
         ("turn", "i8"),  # its place among the orders of all instruments
-        ("kin", "i8"),  # the next of a ring of orders that depend on one another
+        ("kin", "i8"),  # the next of the ring of orders that one recipe made
         ("parent", "i8"),
         ("group", "i8"),
         ("reason", "i8"),
@@ -161,6 +170,7 @@ ORDER = np.dtype(
         ("active", "i1"),
         ("rested", "i1"),  # it has been on the market for a row
         ("linked", "i1"),
+        ("tied", "i1"),  # to others of its ring: by a parent, or a group
         ("counts_selling", "i1"),
         ("has_reserved", "i1"),
         ("concerns", "i1"),  # counted among those that the next row concerns
@@ -177,11 +187,12 @@ QUEUE = np.dtype(
         ("count", "i8"),
         ("always", "i8"),  # orders that the next row concerns whatever its price
         ("entangled", "i8"),  # orders whose outcome may depend on the path inside a bar
-        ("kind", "i8"),  # of the data that fills them
-        ("also", "i8"),  # of the data that moves them on in the exchange's queue, and fills them there (-1: none)
+        ("grade", "i8"),  # of the data that fills them
+        ("also", "i8"),  # the kind of data that moves them on in the exchange's queue, and fills them there (-1: none)
         ("stale", "i8"),
         ("after", "i8"),  # when the first of them may fill
-        ("ambiguous", "i8"),
+        ("ambiguous", "i8"),  # bars in which the path, or a touch, decided
+        ("ambiguous_on", "i8"),  # the last of them
         ("taken", "f8"),  # of the volume of row ``taken_on``, by orders that fill on the row they were sent on
         ("taken_on", "i8"),
         ("token", "i8"),  # the row that its tangle was led through last
@@ -210,7 +221,7 @@ HEAD = np.dtype(
         *((name, "i8") for name in ("slippage", "slippage_rates", "slippage_size")),
         *((name, "i8") for name in ("order_count", "event_count", "resting", "always", "open", "trial")),
         *((name, "i8") for name in ("announces", "zero_volume", "clips", "reduces", "penetrates")),
-        *((name, "i8") for name in ("path", "timing", "trail_mark", "queue_count", "stop_limits")),
+        *((name, "i8") for name in ("path", "timing", "trail_mark", "queue_count", "stop_limits", "event_room")),
         # Of orders that fill at once: the last rows of all instruments, and whether the market is open.
         *((name, "i8") for name in ("board", "board_tokens", "is_trading")),
         *((name, "i8") for name in ("order_of_matching", "forgets", "trail_start", "own_share")),
@@ -225,6 +236,9 @@ HEAD = np.dtype(
         ("lot_tolerance", "f8"),
         ("leverage", "f8"),
         *((name, "f8") for name in ("initial_long", "initial_short", "maintenance_long", "maintenance_short")),
+        ("waits", "i8"),  # an order that arrives in the middle of a bar waits for the next
+        ("starts", "i8"),  # what was sent up to this time came before all data
+        ("graded", "i8"),  # under drill-down: the time of the last row of each grade of data and instrument; else 0
         ("open_cutoff", "i8"),  # how long before a session's open or close an order for it must have arrived
         ("close_cutoff", "i8"),
         ("participation", "f8"),  # infinite: no limit

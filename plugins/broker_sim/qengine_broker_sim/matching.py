@@ -13,7 +13,15 @@ from qengine_portfolio.native import codes_at, floats_at, times_at
 
 from qengine_broker_sim.chance import must_penetrate
 from qengine_broker_sim.depth import trade
-from qengine_broker_sim.execution import close, is_open, is_stop_limit, token_of, trailed
+from qengine_broker_sim.execution import (
+    close,
+    count_ambiguous,
+    follow_mark,
+    is_open,
+    is_stop_limit,
+    set_limit,
+    token_of,
+)
 from qengine_broker_sim.layout import (
     AMBIGUOUS_BAR,
     AT_CLOSE,
@@ -38,10 +46,10 @@ from qengine_broker_sim.layout import (
     REJECT_AMBIGUOUS,
 )
 from qengine_broker_sim.prices import limit_price, trigger_price
-from qengine_broker_sim.resting import forms_of, heads_of, orders_of, queues_of, refresh, views_of
+from qengine_broker_sim.resting import fills_from, forms_of, heads_of, orders_of, queues_of, refresh, views_of
 from qengine_broker_sim.standing import fills_at_all, join_row, move_up
 
-__all__ = ["after_try", "match_instant", "may_act", "try_alone"]
+__all__ = ["after_try", "fills_at_most", "has_room", "match_instant", "may_act", "try_alone"]
 
 _ORDER = from_dtype(ORDER)
 
@@ -50,7 +58,8 @@ _ORDER = from_dtype(ORDER)
 def match_instant(sim, view, start):
     """Match every row that shares the timestamp of row ``start``; return the row after the last of them.
 
-    What reduces a position goes first, so that what it frees can pay for the rest.
+    What reduces a position goes first, so that what it frees can pay for the rest. Where there is no room
+    for all the fills that so many rows may bring, nothing is done, and the negative of their number returned.
     """
     head, queues, seen = heads_of(sim)[0], queues_of(sim), views_of(view)[0]
     ts, codes = times_at(seen.ts), codes_at(seen.codes)
@@ -58,6 +67,10 @@ def match_instant(sim, view, start):
     head.now, head.start = now, start
     while end < seen.rows and ts[end] == now:
         end += 1
+    if end > start + 1:
+        fills = fills_at_most(sim, view, start, end)
+        if fills and not has_room(sim, fills):
+            return -fills
     if head.queue_model:
         for row in range(start, end):
             move_up(sim, view, row, now)
@@ -66,7 +79,7 @@ def match_instant(sim, view, start):
     for exits_only in range(0 if not is_single else 1, 2):
         for row in range(start, end):
             queue = queues[codes[row]]
-            if queue.count > 0 and queue.kind == seen.kind and fills_at_all(sim, view, row):
+            if queue.count > 0 and fills_from(sim, seen, queue, codes[row], row) and fills_at_all(sim, view, row):
                 taken[row - start] = _match_row(sim, view, row, now, exits_only == 0, taken[row - start])
     if head.queue_model:
         for row in range(start, end):
@@ -75,6 +88,31 @@ def match_instant(sim, view, start):
 
 
 @njit
+def fills_at_most(sim, view, start, end):
+    """How many fills the rows of an instant may bring: each order once on every row of its instrument.
+
+    Where positions are made of trades, an order may close each of them, and turns come again after an entry.
+    """
+    queues, codes = queues_of(sim), codes_at(views_of(view)[0].codes)
+    total = 0
+    for row in range(start, end):
+        total += queues[codes[row]].count
+    head = heads_of(sim)[0]
+    if head.walks:  # each level of a book may fill a part
+        total *= head.levels + 1
+    return total if head.by_trade == 0 else 2 * (total + head.open_trades)
+
+
+@njit
+def has_room(sim, fills):
+    """Whether so many fills, and what is announced of them, can be written down."""
+    head = heads_of(sim)[0]
+    books = booking.heads_of(head.books)[0]
+    if books.fill_count + fills > books.fill_room:
+        return False
+    return head.announces == 0 or head.event_count + 4 * (fills + head.open) <= head.event_room
+
+
 def _match_row(sim, view, row, now, exits_only, taken):
     """Match one row against the orders of its instrument; return how much of its volume is taken."""
     head, seen = heads_of(sim)[0], views_of(view)[0]
@@ -117,10 +155,24 @@ def may_act(sim, view, row, index, token, now):
     order = orders_of(sim)[index]
     if not order.active or order.token == token or not is_open(order) or order.not_before >= now:
         return False
+    if order.allowed <= order.filled:  # its parent has to fill more
+        return False
     if order.accepted_ts >= now and order.born != token:
         return False
     time_in_force = forms_of(sim)[order.form].time_in_force
-    return time_in_force < AT_OPEN or _is_its_row(sim, view, row, index)
+    if time_in_force < AT_OPEN:
+        return views_of(view)[0].opened == 0 or not _came_mid_bar(sim, view, row, index, token)
+    return _is_its_row(sim, view, row, index)
+
+
+@njit
+def _came_mid_bar(sim, view, row, index, token):
+    """Whether an order, or a change of it, came after a bar had opened whose open it must not have, therefore."""
+    head, order = heads_of(sim)[0], orders_of(sim)[index]
+    if head.waits == 0 or head.timing == NEXT_CLOSE or order.born == token:
+        return False
+    came = max(order.accepted_ts, order.not_before)
+    return came > head.starts and came > times_at(views_of(view)[0].opened)[row]
 
 
 @njit
@@ -149,7 +201,10 @@ def after_try(sim, view, row, index, time_in_force, now):
     order = orders_of(sim)[index]
     if not is_open(order):
         return
-    order.rested = 1
+    if not order.rested:
+        order.rested = 1
+        if order.concerns:
+            refresh(sim, index)
     if time_in_force == IOC:
         close(sim, index, CANCELLED, IOC_REMAINDER, now)
     elif time_in_force == FOK:
@@ -158,17 +213,19 @@ def after_try(sim, view, row, index, time_in_force, now):
         close(sim, index, CANCELLED, AT_OPEN_REMAINDER, now)
     elif time_in_force == AT_CLOSE:
         close(sim, index, CANCELLED, AT_CLOSE_REMAINDER, now)
-    elif forms_of(sim)[order.form].post_only:
-        refresh(sim, index)
     if is_open(order) and order.trail == order.trail and not order.triggered:
         _move_mark(sim, view, row, index)
 
 
 @njit
 def _move_mark(sim, view, row, index):
-    """After a row has been tried against the old mark, move the mark of a trailing order."""
+    """After a row has been tried against the old mark, move the mark of a trailing order.
+
+    Of a bar in the midst of which the order became active, only the close is known to lie after that.
+    """
     order, seen = orders_of(sim)[index], views_of(view)[0]
-    if heads_of(sim)[0].trail_mark == MARK_EXTREME:
+    is_whole = seen.kind != 2 or order.born != token_of(view, row)
+    if heads_of(sim)[0].trail_mark == MARK_EXTREME and is_whole:
         column = seen.buy_low if order.side > 0 else seen.sell_high
     else:
         column = seen.close
@@ -176,7 +233,7 @@ def _move_mark(sim, view, row, index):
     better = best < order.mark if order.side > 0 else best > order.mark
     if better or order.mark != order.mark:
         order.mark = best
-        order.trigger = trailed(order, forms_of(sim)[order.form])
+        follow_mark(sim, order)
         refresh(sim, index)
 
 
@@ -209,7 +266,7 @@ def try_alone(sim, view, row, index, taken):
     if price != price:
         return 0.0
     if extreme == limit and opening != limit:
-        queues_of(sim)[order.code].ambiguous += 1
+        count_ambiguous(sim, order.code, order.token)
     at_market = price == opening
     if head.limits_stay and not order.reached:
         order.reached = 1
@@ -250,7 +307,7 @@ def _try_by_close(sim, view, row, index, taken):
     It fills at the limit, or at the row's worst price where even that is better.
     """
     head, order, seen = heads_of(sim)[0], orders_of(sim)[index], views_of(view)[0]
-    form, buys = forms_of(sim)[order.form], order.side > 0
+    buys = order.side > 0
     worst = floats_at(seen.buy_high if buys else seen.sell_low)[row]
     closing = worst if seen.kind == 0 else floats_at(seen.close)[row]
     if seen.kind == 2 and head.timing == NEXT_CLOSE:
@@ -259,8 +316,7 @@ def _try_by_close(sim, view, row, index, taken):
         if not (worst > order.trigger if buys else worst < order.trigger):
             return 0.0
         order.triggered = 1
-        if form.limit_offset == form.limit_offset:
-            order.limit = order.trigger + (form.limit_offset if buys else -form.limit_offset)
+        set_limit(sim, order)
         refresh(sim, index)
     if not (closing < order.limit if buys else closing > order.limit):
         return 0.0
@@ -275,7 +331,6 @@ def _try_by_close(sim, view, row, index, taken):
 def _match_tangle(sim, view, row, code, now, taken):
     """Lead the orders of one instrument along the path inside a bar that the policy says."""
     head, seen = heads_of(sim)[0], views_of(view)[0]
-    queue = queues_of(sim)[code]
     policy = head.path
     if seen.kind != 2 or head.timing == NEXT_CLOSE or not _any_reached(sim, view, row, code, now):
         taken = _walk(sim, view, row, code, now, OPEN_HIGH_LOW_CLOSE, taken)
@@ -283,21 +338,23 @@ def _match_tangle(sim, view, row, code, now, taken):
         taken = _walk(sim, view, row, code, now, policy, taken)
     else:
         saved_orders, saved_positions, saved_cash, saved_accounts, saved = _snapshot(sim, code)
+        relatives = saved_orders[0]
         worth = np.zeros(2)
-        filled = np.zeros(2)
+        outcomes = np.zeros((2, len(relatives), 2))
         head.trial = 1
         for path in range(2):
             _walk(sim, view, row, code, now, path + 1, taken)
             worth[path] = _worth(sim, view, row, code)
-            filled[path] = booking.heads_of(head.books)[0].fill_count - saved[0]
+            for place in range(len(relatives)):
+                order = orders_of(sim)[relatives[place]]
+                outcomes[path, place, 0], outcomes[path, place, 1] = order.filled, order.filled * order.average_price
             _restore(sim, code, saved_orders, saved_positions, saved_cash, saved_accounts, saved)
         head.trial = 0
-        differs = worth[0] != worth[1] or filled[0] != filled[1]
+        differs = worth[0] != worth[1] or not np.array_equal(outcomes[0], outcomes[1])
         if differs:
-            queue.ambiguous += 1
+            count_ambiguous(sim, code, token_of(view, row))
         if differs and policy == REJECT_AMBIGUOUS:
-            _give_up(sim, code, now)
-            return taken
+            _give_up(sim, relatives, outcomes, now)
         path = OPEN_HIGH_LOW_CLOSE if worth[0] <= worth[1] else OPEN_LOW_HIGH_CLOSE
         if policy == NEAREST_EXTREME_FIRST:
             path = _nearest_first(view, row)
@@ -460,8 +517,7 @@ def _act(sim, view, row, index, price, at_opening, taken, token):
     form = forms_of(sim)[order.form]
     if order.trigger == order.trigger and not order.triggered:
         order.triggered = 1
-        if form.limit_offset == form.limit_offset:
-            order.limit = order.trigger + (form.limit_offset if order.side > 0 else -form.limit_offset)
+        set_limit(sim, order)
         refresh(sim, index)
         if order.limit == order.limit:
             return 0.0  # a limit order from here on: it trades at once if the price allows
@@ -472,7 +528,16 @@ def _act(sim, view, row, index, price, at_opening, taken, token):
     if at_opening and form.post_only and not order.rested:
         close(sim, index, CANCELLED, POST_ONLY, times_at(views_of(view)[0].ts)[row])
         return 0.0
+    if not at_opening and price == order.limit and _is_extreme(view, row, price, order.side > 0):
+        count_ambiguous(sim, order.code, token)
     return trade(sim, view, row, index, price, taken, at_opening)
+
+
+@njit
+def _is_extreme(view, row, price, buys):
+    """Whether a bar touched a price, and went no further."""
+    seen = views_of(view)[0]
+    return seen.kind == 2 and price == floats_at(seen.buy_low if buys else seen.sell_high)[row]
 
 
 @njit
@@ -491,17 +556,19 @@ def _finish_row(sim, view, row, code, now):
 
 
 @njit
-def _give_up(sim, code, now):
-    """Cancel the orders of an instrument that the path would have decided."""
+def _give_up(sim, relatives, outcomes, now):
+    """Cancel the orders that the path would have decided, and those tied to them."""
     orders = orders_of(sim)
-    index = queues_of(sim)[code].first
-    while index >= 0:
-        order = orders[index]
-        if order.tangled and order.active and is_open(order):
-            close(sim, index, CANCELLED, AMBIGUOUS_BAR, now)
-            index = queues_of(sim)[code].first
-        else:
-            index = order.next
+    for place in range(len(relatives)):
+        if np.array_equal(outcomes[0, place], outcomes[1, place]):
+            continue
+        first = index = relatives[place]
+        while True:
+            if is_open(orders[index]) and (index == first or orders[index].tied):
+                close(sim, index, CANCELLED, AMBIGUOUS_BAR, now)
+            index = orders[index].kin
+            if index < 0 or index == first or not orders[first].tied:
+                break
 
 
 @njit

@@ -14,6 +14,7 @@ from qengine_broker_sim.layout import AT_CLOSE, AT_OPEN, EVENT, FOK, FORM, HEAD,
 
 __all__ = [
     "events_of",
+    "fills_from",
     "forms_of",
     "heads_of",
     "link",
@@ -63,11 +64,31 @@ def views_of(view):
 
 
 @njit
+def fills_from(sim, seen, queue, code, row):
+    """Whether a row is of the data that fills an instrument's orders: the finest.
+
+    Under drill-down a coarser bar does, too, in which no finer row came.
+    """
+    if queue.grade == seen.grade:
+        return True
+    head = heads_of(sim)[0]
+    if head.graded == 0 or seen.grade < queue.grade or seen.opened == 0:
+        return False
+    opened, last = times_at(seen.opened)[row], times_at(head.graded)
+    grade = queue.grade
+    while grade < seen.grade and last[grade * head.queue_count + code] <= opened:
+        grade += 1
+    return grade == seen.grade
+
+
+@njit
 def _is_always(order, form):
     """Whether the next row concerns an order whatever its price: at market, or good for one row only."""
     if not order.active:
         return False
-    if form.time_in_force in (IOC, FOK, AT_OPEN, AT_CLOSE) or form.post_only:
+    if form.time_in_force in (IOC, FOK, AT_OPEN, AT_CLOSE):
+        return True
+    if form.post_only and not order.rested:  # whether it would take shows on its first row
         return True
     if order.trail == order.trail and order.mark != order.mark:  # it takes its first mark from the next row
         return True
@@ -79,7 +100,7 @@ def _is_always(order, form):
 def _is_entangled(order, form):
     """Whether what an order does on a bar may depend on the path of prices inside it."""
     has_both = order.trigger == order.trigger and (order.limit == order.limit or form.limit_offset == form.limit_offset)
-    return has_both or order.group >= 0 or order.parent >= 0 or order.kin >= 0 or form.reduce_only != 0
+    return has_both or order.tied != 0 or form.reduce_only != 0
 
 
 @njit
@@ -240,11 +261,12 @@ def next_match(sim, view, start, stop):
     head, queues, seen = heads_of(sim)[0], queues_of(sim), views_of(view)[0]
     if head.queue_count == 1:
         queue = queues[0]
-        if queue.count == 0 or queue.kind != seen.kind:
+        if queue.count == 0 or (queue.grade != seen.grade and head.graded == 0):
             return stop
         if queue.stale:
             summarise(sim, queue)
-        return _search_one(sim, view, queue, start, stop)
+        if queue.grade == seen.grade:
+            return _search_one(sim, view, queue, start, stop)
     ts, codes = times_at(seen.ts), codes_at(seen.codes)
     buy_lows = floats_at(seen.buy_low)
     buy_highs = floats_at(seen.buy_high)
@@ -254,7 +276,7 @@ def next_match(sim, view, start, stop):
     skips = head.zero_volume == 0 and seen.kind != 0 and seen.buy_size != 0
     for row in range(start, stop):
         queue = queues[codes[row]]
-        if queue.count == 0 or queue.kind != seen.kind:
+        if queue.count == 0 or (queue.grade != seen.grade and not fills_from(sim, seen, queue, codes[row], row)):
             continue
         if queue.stale:
             summarise(sim, queue)

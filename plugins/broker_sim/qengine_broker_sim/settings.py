@@ -18,7 +18,7 @@ class SimulatedBroker:
 
     A market order takes the next open (or print, or the opposite quote); a limit order fills when the
     range touches it, at the open if that is better. Every instrument is matched on the finest data there
-    is of it: quotes, else trades, else bars.
+    is of it: quotes, else trades, else bars, of several intervals the shortest.
     """
 
     buying_power: Literal[
@@ -144,10 +144,21 @@ class SimulatedBroker:
         help="Under 'same-close': what becomes of a market order that its close has not filled, or not in full.",
     )
     intrabar_path: Literal[
-        "worst-case", "open-high-low-close", "open-low-high-close", "nearest-extreme-first", "reject-ambiguous"
+        "worst-case",
+        "open-high-low-close",
+        "open-low-high-close",
+        "nearest-extreme-first",
+        "reject-ambiguous",
+        "drill-down",
     ] = param(
         default="worst-case",
-        help="How prices move inside a bar where that decides; 'reject-ambiguous' cancels the orders it would decide.",
+        help="How prices move inside a bar where that decides; 'reject-ambiguous' cancels the orders it would decide, "
+        "'drill-down' asks finer data where there is some, and is 'worst-case' elsewhere.",
+    )
+    mid_bar: Literal["next-bar", "same-bar"] = param(
+        default="next-bar",
+        help="When an order may fill that arrives after a bar has opened, of bars that say when: from the next bar's "
+        "open on, or on the bar under way.",
     )
     limit_touch: Literal["touch", "penetrate", "probability"] = param(
         default="touch", help="Whether a limit fills when it is touched, only when prices go beyond, or by chance."
@@ -303,6 +314,12 @@ class SimulatedBroker:
             )
         if self.watches_margin and (self.depth != "top" or self.queue_model != "none"):
             raise ConfigError("depth and queue_model have no liquidation yet: leave them out, or liquidation = 'off'.")
+        others = self.fill_timing == "at-once" or self.depth != "top" or self.queue_model != "none"
+        if self.intrabar_path == "drill-down" and others:
+            raise ConfigError(
+                "intrabar_path = 'drill-down' chooses between data, and fill_timing = 'at-once', depth "
+                "and queue_model say themselves which they ask: leave out the one or the others."
+            )
 
     @property
     def watches_margin(self) -> bool:
@@ -327,6 +344,10 @@ class SimulatedBroker:
         }
 
     def build(self, run: Run) -> Any:
+        if self.intrabar_path == "drill-down":
+            from qengine_broker_sim.drilling import DrillingBroker
+
+            return DrillingBroker(self, run)
         from qengine_broker_sim.broker import AtOnceBroker, MatchingBroker
         from qengine_broker_sim.deep import DeepBroker
 

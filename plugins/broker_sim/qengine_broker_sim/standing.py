@@ -242,7 +242,7 @@ def next_standing(sim, view, start, stop):
     sell_lows, sell_highs = floats_at(seen.sell_low), floats_at(seen.sell_high)
     for row in range(start, stop):
         queue = queues[codes[row]]
-        if queue.count == 0 or (queue.kind != seen.kind and queue.also != seen.kind):
+        if queue.count == 0 or (queue.grade != seen.grade and queue.also != seen.kind):
             continue
         if queue.stale:
             summarise(sim, queue)

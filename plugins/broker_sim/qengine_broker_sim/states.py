@@ -1,12 +1,15 @@
-"""The order state machine: one table of what may follow what."""
+"""The order state machine: one table of what may follow what. Compiled code asks it at every change of a state."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
+from qengine_broker_sim.layout import STATES
 from qengine_core.plugin import OrderState
 
-__all__ = ["TRANSITIONS"]
+__all__ = ["FOLLOWING", "TRANSITIONS"]
 
 _END = (OrderState.CANCELLED, OrderState.EXPIRED)
 
@@ -20,3 +23,8 @@ TRANSITIONS: Mapping[OrderState, tuple[OrderState, ...]] = {
     OrderState.REJECTED: (),
     OrderState.EXPIRED: (),
 }
+
+# The same for compiled code: by a state's code, a bit for each state that may follow.
+FOLLOWING = tuple(
+    np.int64(sum(1 << STATES.index(state.value) for state in TRANSITIONS[OrderState(name)])) for name in STATES
+)

@@ -12,7 +12,7 @@ from qengine_broker_sim.layout import STATES, TIMES_IN_FORCE
 from qengine_broker_sim.orders import OrderTable
 from qengine_core.plugin import Instrument
 
-__all__ = ["fills", "orders"]
+__all__ = ["amendments", "fills", "orders"]
 
 _STAMPS = ("submitted_ts", "accepted_ts", "closed_ts")
 
@@ -71,6 +71,27 @@ def fills(books: Any, instruments: Sequence[Instrument]) -> pl.DataFrame:
         }
     )
     return frame.with_columns(_stamp(pl.col("ts")))
+
+
+def amendments(rows: Sequence[tuple[Any, ...]], table: OrderTable) -> pl.DataFrame:
+    """One row per request to change an order, in order of their arrival; what was to stay is null.
+
+    ``sent_ts`` is when it was sent, ``ts`` when it arrived, ``reason`` why it was refused (empty: it was not).
+    ``limit_price`` and the like are what was asked for, ``old_limit_price`` and the like what the order had.
+    """
+    asked = ("quantity", "limit_price", "trigger_price", "trail")
+    names = ("sent_ts", "ts", "order", *asked, "old_quantity", "old_limit_price", "old_trigger_price", "reason")
+    integers = dict.fromkeys(("sent_ts", "ts", "order"), pl.Int64)
+    schema = {name: pl.String if name == "reason" else integers.get(name, pl.Float64) for name in names}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
+    codes = pl.Series("code", [table.fields["code"][row[2]] for row in rows], dtype=pl.Int64)
+    return frame.select(
+        *(_stamp(pl.col(name)).alias(name) for name in ("sent_ts", "ts")),
+        (pl.col("order") + 1).alias("order_id"),
+        _named(codes, table.names).alias("instrument"),
+        *(pl.col(name).fill_nan(None) for name in names[3:-1]),
+        "reason",
+    )
 
 
 def _named(numbers: pl.Series, names: Sequence[str]) -> pl.Series:

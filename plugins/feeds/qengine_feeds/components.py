@@ -51,7 +51,7 @@ class TableFeed:
         help="what a bar's stamp is: its close, its open (needs interval), or only its date; close by default",
     )
     interval: str | None = param(
-        default=None, help='length of a bar, to move open stamps to the close: "1m", "1h", "1d"'
+        default=None, help='length of a bar, "1m", "1h", "1d": moves open stamps to the close, tells when bars opened'
     )
     session_close: str | None = param(
         default=None, help='local time at which a day\'s bar is known, "16:00"; without it, the end of that day'

@@ -16,7 +16,7 @@ from qengine_feeds.components import Detail, SyntheticFeed, TableFeed
 from qengine_feeds.layout import Layout, Rows
 from qengine_feeds.merging import Run, concatenate, cut, merge, sort_by_time
 from qengine_feeds.parts import Part
-from qengine_feeds.stamps import Stamps, instant_ns, readable
+from qengine_feeds.stamps import Stamps, instant_ns, interval_ns, readable
 
 __all__ = ["TableSource", "instruments_of", "open_tables"]
 
@@ -59,6 +59,7 @@ def open_tables(feed: TableFeed, name: str, parts: Sequence[Part]) -> TableSourc
         instruments=instruments_of(feed, names, feed.details),
         rows=None if filtered else sum(counts),
         phase=Phase.SIGNAL if feed.kind == "signal" else Phase.MARKET_DATA,
+        interval=interval_ns(feed.interval, "interval") if feed.kind == "bar" and feed.interval else 0,
         description=_description(feed, name, stamps, tables),
     )
     return TableSource(feed, info, stamps, tables)

@@ -46,6 +46,7 @@ class SyntheticSource:
             columns=_COLUMNS[feed.kind],
             instruments=instruments_of(feed, self._names, {}),
             rows=feed.rows * len(self._names),
+            interval=self._interval if feed.kind == "bar" else 0,
             description={"feed": "synthetic", **_settings(feed), "instruments": self._names},
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from qengine_orders.auctions import LimitOnClose, LimitOnOpen, MarketOnClose, MarketOnOpen
 from qengine_orders.groups import Bracket, OneCancelsOther, OneTriggersOther, OneUpdatesOther, Twap
 from qengine_orders.types import (
     Iceberg,
@@ -23,8 +24,12 @@ __all__ = [
     "Iceberg",
     "Limit",
     "LimitIfTouched",
+    "LimitOnClose",
+    "LimitOnOpen",
     "Market",
     "MarketIfTouched",
+    "MarketOnClose",
+    "MarketOnOpen",
     "OneCancelsOther",
     "OneTriggersOther",
     "OneUpdatesOther",

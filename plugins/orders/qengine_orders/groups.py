@@ -24,10 +24,11 @@ def _only_leg(order: OrderType, of: str) -> Leg:
 class Bracket:
     """An entry, and exits that act once, and as far as, it has filled: a profit to take and a loss to stop.
 
-    As one exit fills, the other shrinks by as much. ``distance`` says what the exits' prices are: prices, or
-    distances from what the entry filled at, as amounts or fractions of it (0.05 is 5 %). A distance is positive
-    on either side: the profit lies in the entry's favour, the loss against it. A bar in which both exits were
-    touched fills the one that the policy on the path inside a bar says: by default the stop.
+    As one exit fills, the other shrinks by as much. A time in force of IOC, FOK, at-open or at-close is the entry's
+    alone, and the exits rest until cancelled; day and GTD are of all three. ``distance`` says what the exits'
+    prices are: prices, or distances from what the entry filled at, as amounts or fractions of it (0.05 is 5 %). A
+    distance is positive on either side: the profit lies in the entry's favour, the loss against it. A bar in which
+    both exits were touched fills the one that the policy on the path inside a bar says: by default the stop.
     """
 
     entry: OrderType | None = param(default=None, help="An order type of one leg for the entry; none: at market.")
@@ -100,7 +101,8 @@ class OneTriggersOther:
 class Twap:
     """The quantity in equal slices, one every so many ``seconds``; each at market, or at ``limit``.
 
-    The first is sent at once. Of an instrument with lots each slice is rounded down to whole lots.
+    The first is sent at once. Of an instrument with lots the slices are whole lots that add up to the quantity, as
+    far as that has whole lots; some then trade one more than others. ``ctx.legs(order)`` has the slices.
     """
 
     slices: int = param(help="How many slices.", ge=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from qengine_core.plugin import OrderTypeSpec, implements
-from qengine_orders import groups, types
+from qengine_orders import auctions, groups, types
 
 _TYPES = (
     ("market", "Trade at the next price there is.", types.Market),
@@ -16,6 +16,10 @@ _TYPES = (
     ("limit-if-touched", "Become a limit order once prices have got as good as a price.", types.LimitIfTouched),
     ("trailing-stop", "A stop that follows the best price.", types.TrailingStop),
     ("trailing-stop-limit", "A trailing stop that becomes a limit order.", types.TrailingStopLimit),
+    ("market-on-open", "Trade at the opening price of a session.", auctions.MarketOnOpen),
+    ("market-on-close", "Trade at the closing price of a session.", auctions.MarketOnClose),
+    ("limit-on-open", "Trade at the opening price of a session, if that is good enough.", auctions.LimitOnOpen),
+    ("limit-on-close", "Trade at the closing price of a session, if that is good enough.", auctions.LimitOnClose),
     ("iceberg", "A limit order that shows a part of itself.", types.Iceberg),
     ("post-only", "A limit order that only adds liquidity.", types.PostOnly),
     ("reduce-only", "An order that never opens a position.", types.ReduceOnly),

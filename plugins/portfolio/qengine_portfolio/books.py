@@ -69,7 +69,7 @@ HEAD = np.dtype(
     [
         *((name, "i8") for name in ("positions", "accounts", "instruments", "cash", "rates", "marks", "held", "fills")),
         *((name, "i8") for name in ("account_count", "instrument_count", "currency_count", "fill_count")),
-        *((name, "i8") for name in ("checks", "shorts")),
+        *((name, "i8") for name in ("checks", "shorts", "fill_room")),
         ("pairs", "i8"),
         ("foreign", "i8"),  # how many currencies there are besides the ledger's
         ("converts", "i8"),  # whether what a fill pays or brings in one of them is exchanged at once
@@ -141,4 +141,4 @@ class Books:
             grown = np.empty(max(wanted, 2 * self.room), FILL)
             grown[: self.fill_count] = self.fills[: self.fill_count]
             self.fills, self.room = grown, len(grown)
-            self.head["fills"] = address(grown)
+            self.head["fills"], self.head["fill_room"] = address(grown), len(grown)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from qengine_core.blocks import Block
+from qengine_core.blocks import Block, StreamInfo
 from qengine_core.plugin import BAR, QUOTE, TRADE
 from qengine_core.run import Run
 from qengine_portfolio.levels import levels_of
 from qengine_portfolio.native import address
 
-__all__ = ["BARS", "KINDS", "QUOTES", "TRADES", "VIEW", "MarketView", "Views"]
+__all__ = ["BARS", "KINDS", "QUOTES", "TRADES", "VIEW", "MarketView", "Views", "grades_of"]
 
 # The finest first: an instrument is matched on the finest data there is of it.
 QUOTES, TRADES, BARS = 0, 1, 2
 KINDS = {QUOTE: QUOTES, TRADE: TRADES, BAR: BARS}
+_DAY = 86_400_000_000_000
 
 # Addresses of columns (0: there is none) of ``rows`` rows. A buyer's prices are asks, a seller's are bids; bars
 # and prints have one price for both. Sizes are what a buyer or a seller finds.
@@ -28,7 +30,8 @@ VIEW = np.dtype(
         *((name, "i8") for name in ("sell_high", "close", "buy_size", "sell_size", "spread", "volatility")),
         # The session of each row, and whether it is its instrument's first in it; there once somebody has asked.
         *((name, "i8") for name in ("session_open", "session_close", "is_opening")),
-        *((name, "i8") for name in ("rows", "kind", "number", "marked", "noted")),
+        ("opened", "i8"),  # when each bar opened, of bars that say so
+        *((name, "i8") for name in ("rows", "kind", "grade", "number", "marked", "noted")),
         # Of quotes: addresses of ask, ask_size, bid and bid_size of each level, the best first. Of prints: who took.
         *((name, "i8") for name in ("depth", "levels", "aggressor")),
     ]
@@ -43,7 +46,7 @@ class MarketView:
 
     __slots__ = ("_columns", "_record", "address", "mark", "number")
 
-    def __init__(self, block: Block, kind: str, number: int) -> None:
+    def __init__(self, block: Block, kind: str, number: int, grade: int = BARS) -> None:
         self._columns = {"ts": block.ts, "codes": block.instrument, **_meanings(block, kind)}
         levels = 0
         if kind == QUOTE:
@@ -51,7 +54,7 @@ class MarketView:
             levels = len(self._columns["depth"])
         places = {id(column): address(column) for column in self._columns.values() if column is not None}
         known = {name: places.get(id(column), 0) for name, column in self._columns.items()}
-        known |= {"rows": len(block), "kind": KINDS[kind], "number": number, "levels": levels}
+        known |= {"rows": len(block), "kind": KINDS[kind], "grade": grade, "number": number, "levels": levels}
         self._record = np.array([tuple(known.get(name, 0) for name in _VIEW_NAMES)], VIEW)
         self.address = address(self._record)
         self.mark: npt.NDArray[np.float64] = self._columns["mark"]
@@ -73,6 +76,8 @@ class Views:
 
     def __init__(self, run: Run) -> None:
         self._kinds = [stream.kind for stream in run.streams]
+        self._intervals = [stream.interval for stream in run.streams]
+        self._grades = grades_of(run.streams)
         self._numbers = itertools.count()
         self._key = object()  # in the cache of blocks, which must not hold this
         self._block: Block | None = None
@@ -88,16 +93,31 @@ class Views:
         view = block.cache.get(self._key)
         if view is None:
             kind = self._kinds[block.stream] if block.stream >= 0 else ""
-            view = MarketView(block, kind, next(self._numbers)) if kind in KINDS else self._before
+            if kind in KINDS:
+                view = MarketView(block, kind, next(self._numbers), self._grades[block.stream])
+                if kind == BAR and (opened := self._opened(block)) is not None:
+                    view.add(opened=opened)
+            else:
+                view = self._before
             block.cache[self._key] = view
         self._block, self._view = block, view
         return view
 
-    def add_sessions(self, block: Block) -> None:
-        """Let compiled code see the sessions that the rows of a block belong to. Blocks are asked for in order."""
-        view = self.of(block)
-        if view.has_sessions or not len(block):
-            return
+    def _opened(self, block: Block) -> npt.NDArray[np.int64] | None:
+        """When the bars of a block opened: as they say themselves, else their interval before they closed.
+
+        A bar of a day or longer opened no earlier than its session.
+        """
+        if "open_ts" in block.columns:
+            return np.ascontiguousarray(block.columns["open_ts"], dtype=np.int64)
+        interval = self._intervals[block.stream]
+        if not interval:
+            return None
+        opened = block.ts - interval
+        return np.maximum(opened, self._session_bounds(block)[0]) if interval >= _DAY else opened
+
+    def _session_bounds(self, block: Block) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """When the session of each row opens and closes."""
         ts, codes, kind = block.ts, block.instrument, self._kinds[block.stream]
         opens, closes = np.empty_like(ts), np.empty_like(ts)
         by_calendar: dict[Any, list[int]] = {}
@@ -106,6 +126,15 @@ class Views:
         for sessions, members in by_calendar.items():
             rows = np.isin(codes, members)
             opens[rows], closes[rows] = sessions.of_rows(ts[rows], kind)
+        return opens, closes
+
+    def add_sessions(self, block: Block) -> None:
+        """Let compiled code see the sessions that the rows of a block belong to. Blocks are asked for in order."""
+        view = self.of(block)
+        if view.has_sessions or not len(block):
+            return
+        ts, codes = block.ts, block.instrument
+        opens, closes = self._session_bounds(block)
         order = np.argsort(codes, kind="stable")
         ordered, owners = opens[order], codes[order]
         begins = np.concatenate(([True], owners[1:] != owners[:-1]))
@@ -143,6 +172,16 @@ def _meanings(block: Block, kind: str) -> dict[str, Any]:
         "spread": columns.get("spread"),
         "volatility": columns.get("volatility"),
     }
+
+
+def grades_of(streams: Sequence[StreamInfo]) -> list[int]:
+    """How fine the market data of each stream is, the finest first: quotes, trades, bars by their interval.
+
+    Bars of an unknown interval are the coarsest. Streams of one grade complete each other.
+    """
+    lengths = {stream.interval or np.inf for stream in streams if stream.kind == BAR}
+    ranks = {length: BARS + rank for rank, length in enumerate(sorted(lengths))}
+    return [ranks[s.interval or np.inf] if s.kind == BAR else KINDS.get(s.kind, -1) for s in streams]
 
 
 _USED = {

@@ -215,6 +215,68 @@ class Context:
         for order in self.open_orders(instrument):
             self._broker.cancel(order)
 
+    def amend(
+        self,
+        order: Order,
+        *,
+        quantity: float | None = None,
+        limit: float | None = None,
+        trigger: float | None = None,
+        trail: float | None = None,
+    ) -> str:
+        """Ask for an open order to be changed in place; what is left out stays.
+
+        ``quantity`` is what is ordered in all, fills included; ``trail`` is a trailing order's distance, in the
+        measure it was given in. An order that shrinks keeps its place in the queue; one that grows, or changes
+        its price, gives it up, and fills at the earliest on the next row. Returns why it is refused, and leaves
+        the order as it was: ``order-closed``, ``already-filled`` (no more would be ordered than has filled),
+        ``not-amendable`` (the order has no such price, or a child would outgrow its parent), or what the account
+        says. Empty if it is not refused, or not yet: ``on_order`` hears an update whose ``action`` is "amended"
+        or "amendment-refused", after latency. Raises ConfigError for a number that cannot be meant.
+        """
+        changes = {"quantity": quantity, "limit": limit, "trigger": trigger, "trail": trail}
+        given = {name: float(value) for name, value in changes.items() if value is not None}
+        if not given:
+            raise ConfigError("Amending an order takes quantity, limit, trigger or trail.")
+        for name, value in given.items():
+            if not math.isfinite(value) or (name in ("quantity", "trail") and value <= 0):
+                raise ConfigError(f"Order {order.id} cannot be amended to {name} {value!r}: that is not possible.")
+        return self._broker.amend(order, **given)
+
+    def replace(
+        self,
+        order: Order,
+        type: OrderType | None = None,
+        *,
+        quantity: float | None = None,
+        limit: float | None = None,
+        time_in_force: str = "gtc",
+        expires: int | dt.datetime | None = None,
+        tag: str = "",
+    ) -> Order:
+        """Cancel an order and send another on its side in one step; returns the new one.
+
+        The new one is at market, at ``limit=`` or better, or of an order type, with options as in ``order``.
+        ``quantity`` is what the new one trades: by default what remained. What the old one still fills until
+        both arrive is taken off it; if nothing is left, or the old one was closed, the new one is cancelled as
+        ``replaced``. Raises ConfigError for an order that is tied to others: amend that.
+        """
+        asked = order.remaining if quantity is None else quantity
+        if not 0 <= asked < _INF:
+            raise ConfigError(f"A quantity of {asked!r} is impossible: it must be a finite number >= 0.")
+        return self._broker.replace(
+            order,
+            float(asked),
+            order_type=type if limit is None else self._limit_type()(price=limit),
+            time_in_force=_time_in_force(time_in_force, expires),
+            expires_ts=-1 if expires is None else to_ns(expires),
+            tag=tag,
+        )
+
+    def legs(self, order: Order) -> Sequence[Order]:
+        """All orders that one order type made, in its order: an entry and its exits, the slices of a schedule."""
+        return self._broker.legs(order)
+
     def open_orders(self, instrument: str | None = None) -> Sequence[Order]:
         """Orders that can still fill, oldest first."""
         return self._broker.open_orders(None if instrument is None else self._code(instrument), self._account)

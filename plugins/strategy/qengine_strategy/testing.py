@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
 from qengine_core.blocks import BLOCK_ROWS, Block, StreamInfo
 from qengine_core.engine import Engine, Result
@@ -34,6 +35,7 @@ def drive(
     kind: str = BAR,
     instruments: Sequence[Instrument] = (),
     block_rows: int = BLOCK_ROWS,
+    interval: dt.timedelta | int = 0,
     **engine: Any,
 ) -> Result:
     """Run a strategy over a list of rows and return the result.
@@ -41,9 +43,10 @@ def drive(
     A row is a mapping with ``ts``, ``instrument`` ("X" if left out) and the columns of its ``kind``, or, for
     bars, a tuple ``(ts, open, high, low, close, volume, instrument)``, of which the last two may be left out.
     ``ts`` is an aware datetime or int nanoseconds UTC. ``instruments`` describes lots, ticks and multipliers
-    where they matter; ``engine`` takes any argument of Engine (``commission=``, ``broker=``, ``wake=`` ...).
+    where they matter; ``interval`` is how long each bar lasts (a timedelta or ns; 0: they do not say).
+    ``engine`` takes any argument of Engine (``commission=``, ``broker=``, ``wake=`` ...).
     """
-    feed = ListFeed(rows=rows, kind=kind, instruments=instruments, block_rows=block_rows)
+    feed = ListFeed(rows=rows, kind=kind, instruments=instruments, block_rows=block_rows, interval=interval)
     return Engine(feed=feed, strategy=strategy, **{"ledger": {"use": "standard", "cash": cash}, **engine}).run()
 
 
@@ -88,6 +91,10 @@ def _as_mappings(rows: Sequence[Row]) -> tuple[Mapping[str, Any], ...]:
     return tuple(_as_mapping(row) for row in rows)
 
 
+def _as_ns(interval: dt.timedelta | int) -> int:
+    return interval if isinstance(interval, int) else interval // dt.timedelta(microseconds=1) * 1000
+
+
 def _as_tuple(instruments: Sequence[Instrument]) -> tuple[Instrument, ...]:
     return tuple(instruments)
 
@@ -97,17 +104,25 @@ class ListFeed:
     """Rows held in a list, as one stream; sorted by time, rows of equal time in the order given.
 
     ``block_rows`` sets where blocks are cut, so that a test can put a border anywhere. A column that a row
-    does not have is NaN there.
+    does not have is NaN there. ``interval`` is how long each bar lasts, as a timedelta or in ns; bars may say
+    instead in ``open_ts`` when they opened.
     """
 
     rows: Sequence[Mapping[str, Any]] = attrs.field(converter=_as_mappings)
     kind: str = BAR
     instruments: Sequence[Instrument] = attrs.field(default=(), converter=_as_tuple)
     block_rows: int = BLOCK_ROWS
+    interval: int = attrs.field(default=0, converter=_as_ns)
 
     def open(self) -> _ListSource:
         """Turn the rows into columns. Raises ConfigError for a row that is not one."""
         return _ListSource(self)
+
+
+def _column(rows: Sequence[Mapping[str, Any]], name: str) -> npt.NDArray[Any]:
+    if name == "open_ts":  # nanoseconds, which floats would round
+        return np.array([to_ns(row[name]) for row in rows], dtype=np.int64)
+    return np.array([row.get(name, np.nan) for row in rows], dtype=np.float64)
 
 
 class _ListSource:
@@ -121,7 +136,7 @@ class _ListSource:
         self._block_rows = feed.block_rows
         self._ts = np.array([row["ts"] for row in rows], dtype=np.int64)
         self._instruments = [row["instrument"] for row in rows]
-        self._columns = {name: np.array([row.get(name, np.nan) for row in rows], dtype=np.float64) for name in names}
+        self._columns = {name: _column(rows, name) for name in names}
         self.info = StreamInfo(
             kind=feed.kind,
             columns=tuple(names),
@@ -129,6 +144,7 @@ class _ListSource:
                 described.get(name, Instrument(name=name)) for name in dict.fromkeys([*described, *found])
             ),
             rows=len(rows),
+            interval=feed.interval,
         )
 
     def blocks(self, stream: int, codes: Mapping[str, int]) -> Iterator[Block]:
