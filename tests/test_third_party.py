@@ -38,7 +38,7 @@ PYPROJECT = """
 PLUGIN = '''
     """Announces what Acme sells."""
 
-    from qengine_core.plugin import CommissionSpec, FeedSpec, Instrument, component, implements, param
+    from qengine_core.plugin import CommissionSpec, FeedSpec, Leg, OrderTypeSpec, component, implements, param
 
 
     @component
@@ -67,6 +67,25 @@ PLUGIN = '''
             from acme_plugin.rows import StairsSource
 
             return StairsSource(self.rows)
+
+
+    @component
+    class Ladder:
+        """Two halves, each on a stop of its own, and each with a profit to take so far from what it filled at."""
+
+        first: float = param(help="Where the first half is set off.", gt=0)
+        step: float = param(help="How much further the second.", gt=0)
+        gain: float = param(help="The profit to take.", gt=0)
+
+        def legs(self):
+            rungs = [Leg(ratio=0.5, trigger=self.first + number * self.step) for number in range(2)]
+            exits = [rung._replace(side=-1, trigger=float("nan"), parent=number) for number, rung in enumerate(rungs)]
+            return (*rungs, *(leg._replace(limit=self.gain, from_fill="amount") for leg in exits))
+
+
+    @implements.order_types
+    def order_types():
+        yield OrderTypeSpec(name="acme-ladder", summary="Climbs in two halves.", component=Ladder)
 
 
     @implements.commission_models
@@ -141,6 +160,41 @@ STRATEGY = '''
             if not self.bought:
                 self.bought = True
                 ctx.buy("STEP", 250)
+'''
+
+
+# The same order, sent in either lane; the run file says which order that is.
+CLIMBERS = '''
+    """Sends one order on the first bar."""
+
+    from qengine_core.plugin import OrderType, param
+    from qengine_strategy import Strategy
+
+
+    class OnBars(Strategy):
+        """In the event lane."""
+
+        entry: OrderType = param(help="how to enter")
+
+        def on_start(self, ctx):
+            self.sent = False
+
+        def on_bar(self, ctx, bar):
+            self.send(ctx)
+
+        def send(self, ctx):
+            if not self.sent:
+                self.sent = True
+                ctx.buy("STEP", 100, self.entry)
+
+
+    class OnSlices(OnBars):
+        """In the slice lane."""
+
+        on_bar = Strategy.on_bar
+
+        def on_slice(self, ctx, bars):
+            self.send(ctx)
 '''
 
 
@@ -224,7 +278,7 @@ def test_a_third_party_plugin_is_used_by_a_run_file_that_names_it(environment, w
         listed = json.loads(environment.qengine("plugins", "--json", cwd=run_folder).stdout)
         acme = next(row for row in listed if row["name"] == "acme-plugin")
         assert (acme["status"], acme["version"]) == ("loaded", "3.1")
-        assert acme["provides"] == ["commission/acme-round", "feed/acme-stairs"]
+        assert acme["provides"] == ["commission/acme-round", "feed/acme-stairs", "order_type/acme-ladder"]
         assert not [row for row in listed if row["failure"]]
 
         done = environment.qengine("run", "run.toml", "--json", "--out", "results", cwd=run_folder)
@@ -238,6 +292,34 @@ def test_a_third_party_plugin_is_used_by_a_run_file_that_names_it(environment, w
 
         fills = pl.read_parquet(Path(run_folder / summary["out"]) / "fills.parquet")
         assert fills.select("quantity", "price", "commission").rows() == [(250.0, 101.0, 6.0)]
+    finally:
+        environment.uninstall("acme-plugin")
+
+
+@pytest.mark.parametrize("lane", ["OnBars", "OnSlices"])
+@pytest.mark.parametrize("wake", ["interest", "every-row"])
+def test_a_third_party_order_type_fills_in_every_lane_by_its_recipe_alone(environment, wheel, run_folder, lane, wake):
+    """Stairs of 1 from 100 on, each bar from 0.25 below its open to 0.75 above."""
+    environment.install(wheel)
+    try:
+        write(run_folder / "strategy.py", CLIMBERS)
+        entry = 'entry = { use = "acme-ladder", first = 102.5, step = 1.25, gain = 2.0 }'
+        text = textwrap.dedent(RUN).replace('strategy.py:BuyOnce"', f'strategy.py:{lane}"\n{entry}')
+        write(run_folder / "run.toml", text.replace("seed = 1", f'seed = 1\nwake = "{wake}"'))
+        done = environment.qengine("run", "run.toml", "--json", "--out", "results", cwd=run_folder)
+        assert done.returncode == 0, done.stderr
+        out = run_folder / json.loads(done.stdout)["out"]
+
+        import polars as pl
+
+        fills = pl.read_parquet(out / "fills.parquet").select("side", "quantity", "price").rows()
+        assert fills == [
+            ("buy", 50.0, 102.5),
+            ("buy", 50.0, 103.75),
+            ("sell", 50.0, 104.5),
+            ("sell", 50.0, 105.75),
+        ]
+        assert set(pl.read_parquet(out / "orders.parquet")["type"]) == {"acme-ladder"}
     finally:
         environment.uninstall("acme-plugin")
 

@@ -113,6 +113,7 @@ def has_room(sim, fills):
     return head.announces == 0 or head.event_count + 4 * (fills + head.open) <= head.event_room
 
 
+@njit
 def _match_row(sim, view, row, now, exits_only, taken):
     """Match one row against the orders of its instrument; return how much of its volume is taken."""
     head, seen = heads_of(sim)[0], views_of(view)[0]

@@ -14,34 +14,20 @@ import numpy as np
 import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from qengine_broker_sim import SimulatedBroker
 from qengine_broker_sim.states import TRANSITIONS
 from qengine_costs import PerShare
-from qengine_orders import (
-    Bracket,
-    Iceberg,
-    Limit,
-    LimitIfTouched,
-    LimitOnClose,
-    LimitOnOpen,
-    Market,
-    MarketIfTouched,
-    MarketOnClose,
-    MarketOnOpen,
-    OneCancelsOther,
-    OneTriggersOther,
-    OneUpdatesOther,
-    PercentOfVolume,
-    PostOnly,
-    ReduceOnly,
-    Stop,
-    StopLimit,
-    TrailingStop,
-    TrailingStopLimit,
-    Twap,
-)
+from qengine_orders import Bracket, OneCancelsOther, OneTriggersOther, Twap
 from qengine_strategy import Strategy
+from recipes import order_types
 
 from qengine_core.agenda import Agenda
 from qengine_core.blocks import Block, Segment, StreamInfo
@@ -67,52 +53,9 @@ CASH = 50_000.0
 
 PRICES = st.integers(160, 240).map(lambda n: n / 2)  # around 100, so that orders matter
 GAPS = st.integers(1, 16).map(lambda n: n / 2)
-FRACTIONS = st.sampled_from([0.01, 0.03, 0.1])
 SIZES = st.sampled_from([0.0, 1.0, 7.0, 40.0, 1000.0])
 
-ONE_LEG = st.one_of(
-    st.just(Market()),
-    st.builds(Limit, price=PRICES),
-    st.builds(Stop, price=PRICES),
-    st.builds(StopLimit, price=PRICES, limit=PRICES),
-    st.builds(MarketIfTouched, price=PRICES),
-    st.builds(LimitIfTouched, price=PRICES, limit=PRICES),
-    st.builds(TrailingStop, amount=GAPS),
-    st.builds(TrailingStop, fraction=FRACTIONS),
-    st.builds(TrailingStopLimit, fraction=FRACTIONS, limit_offset=GAPS),
-    st.builds(Iceberg, price=PRICES, display=st.sampled_from([1.0, 2.5, 6.0])),
-    st.builds(PostOnly, price=PRICES),
-    st.builds(ReduceOnly, limit=st.none() | PRICES, stop=st.none() | PRICES),
-    st.builds(PercentOfVolume, share=st.sampled_from([0.05, 0.5]), limit=st.none() | PRICES),
-    st.sampled_from([MarketOnOpen(), MarketOnClose()]),
-    st.builds(LimitOnOpen, price=PRICES),
-    st.builds(LimitOnClose, price=PRICES),
-)
-
-
-@st.composite
-def brackets(draw):
-    entry = draw(st.none() | ONE_LEG)
-    if draw(st.booleans()):
-        return Bracket(entry=entry, take_profit=draw(PRICES), stop_loss=draw(PRICES))
-    sizes = {"amount": GAPS, "fraction": FRACTIONS}
-    distance = draw(st.sampled_from(sorted(sizes)))
-    loss = draw(st.sampled_from(["stop_loss", "trail"]))
-    return Bracket(
-        entry=entry, distance=distance, take_profit=draw(st.none() | sizes[distance]), **{loss: draw(sizes[distance])}
-    )
-
-
-SEVERAL = st.lists(ONE_LEG, min_size=2, max_size=3).map(tuple)
-TYPES = st.one_of(
-    ONE_LEG,
-    brackets(),
-    st.builds(OneCancelsOther, orders=SEVERAL),
-    st.builds(OneUpdatesOther, orders=SEVERAL),
-    st.builds(OneTriggersOther, first=ONE_LEG, then=ONE_LEG, side=st.sampled_from(["same", "opposite"])),
-    st.builds(Twap, slices=st.integers(1, 4), seconds=st.sampled_from([1.0, 3600.0]), limit=st.none() | PRICES),
-)
-
+TYPES = order_types(PRICES, GAPS)
 
 RULES = st.fixed_dictionaries(
     {
@@ -383,7 +326,30 @@ class OrderMachine(RuleBasedStateMachine):
         self.run.close()
 
 
-# Explaining a failure takes minutes.
+# Explaining a failure takes minutes, and shrinking one may, too.
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
-TestOrderMachine = OrderMachine.TestCase
-TestOrderMachine.settings = settings(max_examples=80, stateful_step_count=25, deadline=None, phases=PHASES)
+STEPS = {"stateful_step_count": 25, "deadline": None, "phases": PHASES}
+
+
+def test_whatever_is_sent_and_whatever_the_market_the_laws_of_orders_hold():
+    run_state_machine_as_test(OrderMachine, settings=settings(max_examples=80, **STEPS))
+
+
+def test_the_machine_is_not_idle():
+    """A guard on the guard: among a sample of runs, all that can become of orders does."""
+    seen = collections.Counter()
+
+    class Counting(OrderMachine):
+        def teardown(self):
+            super().teardown()
+            if hasattr(self, "broker"):
+                counts = self.broker.counts()
+                seen.update({name: counts[name] for name in ("fills", "amendments", "ambiguous_bars")})
+                for name in ("rejections", "cancellations", "expirations", "refused_amendments"):
+                    seen.update(counts[name])
+                seen.update(self.broker.tables()["orders"]()["state"].to_list())
+
+    sample = settings(max_examples=80, database=None, derandomize=True, **STEPS)
+    run_state_machine_as_test(Counting, settings=sample)
+    wanted = [*TERMINAL, "fills", "amendments", "one-cancels-other", "parent-closed", "requested", "order-closed"]
+    assert all(seen[what] for what in [*wanted, "not-amendable", "already-filled", "end-of-session"]), seen

@@ -59,10 +59,23 @@ def _warnings(result: Result, written: bool) -> list[str]:
         (result.rows and counts.get("orders") == 0, "The strategy sent no orders."),
         (rejected, f"{_counted(rejected, 'order')} rejected."),
         (unfilled, f"{_counted(unfilled, 'order')} still open when the data ended."),
-        (ambiguous, f"{_counted(ambiguous, 'bar')} ambiguous: the order of events inside the bar decided the result."),
+        (
+            ambiguous,
+            f"{_counted(ambiguous, 'bar')} ambiguous{_by_instrument(counts)}: "
+            "the order of events inside the bar decided the result.",
+        ),
         (not written, NO_REPORTING),
     ]
     return [*(text for applies, text in found if applies), *(f"Failed: {flag}" for flag in result.flags)]
+
+
+def _by_instrument(counts: Mapping[str, Any]) -> str:
+    """The instruments with most of the ambiguous bars, where there is more than one."""
+    found = sorted(counts.get("ambiguous_by_instrument", {}).items(), key=lambda item: (-item[1], item[0]))
+    if len(found) < 2:
+        return ""
+    named = ", ".join(f"{name} {count:,}" for name, count in found[:5])
+    return f" ({named}{f' and {len(found) - 5:,} more instruments' if len(found) > 5 else ''})"
 
 
 def _counted(number: int, noun: str) -> str:

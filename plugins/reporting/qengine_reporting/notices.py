@@ -46,8 +46,17 @@ def _on_counts(counts: Mapping[str, Any]) -> Iterator[str]:
     if ambiguous:
         yield (
             f"In {_count(ambiguous, 'bar', 'bars')} the path of prices inside the bar decided a fill, and the data do "
-            "not show it: the broker's intrabar policy chose."
+            f"not show it: the broker's intrabar policy chose{_by_instrument(counts)}."
         )
+
+
+def _by_instrument(counts: Mapping[str, Any]) -> str:
+    """The instruments with most ambiguous bars, where there is more than one."""
+    found = sorted(counts.get("ambiguous_by_instrument", {}).items(), key=lambda item: (-item[1], item[0]))
+    if len(found) < 2:
+        return ""
+    named = ", ".join(f"{name} {count:,}" for name, count in found[:8])
+    return f", in {named}{f' and {len(found) - 8:,} more' if len(found) > 8 else ''}"
 
 
 def _on_positions(positions: pl.DataFrame) -> Iterator[str]:

@@ -116,7 +116,11 @@ def test_what_a_reader_should_know_is_said(tables, make_result, tmp_path):
     result = make_result(
         {**tables, "orders": orders, "equity": tables["equity"].head(200)},
         flags=["report Broken: ValueError: x"],
-        counts={"ambiguous_bars": 1, "rejections": {"no-cash": 3}},
+        counts={
+            "ambiguous_bars": 1_003,
+            "ambiguous_by_instrument": {"A": 1, "B": 1_002},
+            "rejections": {"no-cash": 3},
+        },
     )
     result.config["commission"] = {"use": "none"}
     result.config["slippage"] = {"use": "none"}
@@ -127,7 +131,8 @@ def test_what_a_reader_should_know_is_said(tables, make_result, tmp_path):
         "2 orders ended without a fill: no reason given (2).",
         "1 order ended with only a part filled",
         "1 order was still open when the data ended.",
-        "In 1 bar the path of prices inside the bar decided a fill",
+        "In 1,003 bars the path of prices inside the bar decided a fill",
+        "policy chose, in B 1,002, A 1.",
         "positions were still open at the end (IBM, MSFT)",
         "without commission and without slippage",
         "The data cover 200 days, less than a year",
