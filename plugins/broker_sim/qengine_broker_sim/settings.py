@@ -344,17 +344,18 @@ class SimulatedBroker:
         }
 
     def build(self, run: Run) -> Any:
-        if self.intrabar_path == "drill-down":
-            from qengine_broker_sim.drilling import DrillingBroker
-
-            return DrillingBroker(self, run)
         from qengine_broker_sim.broker import AtOnceBroker, MatchingBroker
         from qengine_broker_sim.deep import DeepBroker
+        from qengine_broker_sim.drilling import DrillingBroker
+        from qengine_broker_sim.liquidation import MarginBroker
 
-        if self.depth != "top" or self.queue_model != "none":
-            return DeepBroker(self, run)
-        if self.watches_margin:
-            from qengine_broker_sim.liquidation import MarginBroker
-
-            return MarginBroker(self, run)
-        return (AtOnceBroker if self.fill_timing == "at-once" else MatchingBroker)(self, run)
+        wanted = {
+            MarginBroker: self.watches_margin,
+            DrillingBroker: self.intrabar_path == "drill-down",
+            DeepBroker: self.depth != "top" or self.queue_model != "none",
+            AtOnceBroker: self.fill_timing == "at-once",
+        }
+        parts = tuple(part for part, is_wanted in wanted.items() if is_wanted) or (MatchingBroker,)
+        # Each part calls the next through super(); what nobody asked for is not there to be asked.
+        made: type[MatchingBroker] = parts[0] if len(parts) == 1 else type("CombinedBroker", parts, {})
+        return made(self, run)
