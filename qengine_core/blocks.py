@@ -56,7 +56,7 @@ class Block:
     ) -> None:
         self.stream = stream
         self.ts = ts
-        self.times = ts.data
+        self.times = ts.data if ts.dtype.kind == "i" else ts  # what is no whole number is refused elsewhere
         self.instrument = instrument
         self.columns = columns
         self.cache: dict[object, Any] = {}

@@ -99,8 +99,11 @@ EXAMPLES = {
     ("calendar", "exchange"): {"name": "NYSE"},
 }
 # Feeds that need data to read are given some below; commands are not settings of a run.
-ELSEWHERE = {("financing", "dividends"), ("feed", "csv"), ("feed", "frame"), ("feed", "parquet")}
-ELSEWHERE = {("feed", "csv"), ("feed", "frame"), ("feed", "parquet"), ("latency", "measured")}
+ELSEWHERE = {
+    *(("feed", name) for name in ("csv", "frame", "parquet")),
+    ("financing", "dividends"),
+    ("latency", "measured"),
+}
 ENTRIES = [
     entry
     for kind in (

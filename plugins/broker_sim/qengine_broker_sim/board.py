@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
-from qengine_portfolio.native import address, codes_at, floats_at, times_at
+from qengine_portfolio.native import address, codes_at, floats_at, inner, times_at
 from qengine_portfolio.view import BARS, QUOTES, VIEW
 
 from qengine_broker_sim.layout import NO_TOKEN
@@ -43,7 +42,7 @@ class Board:
         self.address = address(self._view)
 
 
-@njit
+@inner
 def note_rows(sim, view, stop):
     """Put up the rows of a block before ``stop`` that are new, of the kind that fills their instrument."""
     head, queues, seen = heads_of(sim)[0], queues_of(sim), views_of(view)[0]
@@ -56,7 +55,7 @@ def note_rows(sim, view, stop):
     seen.noted = max(seen.noted, min(stop, seen.rows))
 
 
-@njit
+@inner
 def _copy(seen, row, shown, code):
     is_quote, is_bar = seen.kind == QUOTES, seen.kind == BARS
     close = floats_at(seen.close)[row]
@@ -77,7 +76,7 @@ def _copy(seen, row, shown, code):
         floats_at(shown.sell_size)[code] = floats_at(seen.sell_size)[row]
 
 
-@njit
+@inner
 def show(sim, code, now):
     """Let the board be read as of ``now``; returns the number of the row that it shows, NO_TOKEN if there is none."""
     head = heads_of(sim)[0]

@@ -142,6 +142,7 @@ class MatchingBroker(Participant):
         self._events = np.zeros(0, EVENT)
         self._type_names = {spec.component: spec.name for spec in run.order_types()}
         self._keep = self._set_up(settings, run)
+        self._match = entries.turn if settings.matching_order == "in-turn" else entries.match
         self._order_count = live(self._head["order_count"])
         self._resting = live(self._head["resting"])
         self._always = live(self._head["always"])
@@ -166,8 +167,7 @@ class MatchingBroker(Participant):
         self._replaced: dict[int, tuple[int, float]] = {}  # what a replacement replaces, and had filled when sent
         self._amendments: list[tuple[Any, ...]] = []
         self._fills_at_once = settings.fill_timing in ("same-close", "at-once")
-        self._waits_for_others = settings.close_order != "as-sent"
-        self._waiting: list[int] = []  # orders of this instant, to be filled at its closes together
+        self._waits_for_others, self._waiting = settings.close_order != "as-sent", list[int]()  # for closes together
         self._session_end: SessionEnd | None = None
         if settings.session_end != "day-orders":
             self._session_end = SessionEnd(
@@ -188,6 +188,7 @@ class MatchingBroker(Participant):
     def _set_up(self, settings: SimulatedBroker, run: Run) -> list[Any]:
         """Write the settings where the compiled core reads them; return what must stay where it is."""
         head, rules = self._head[0], self._books.head[0]
+        head["execute"], execute = entries.execute_address()
         head["books"], head["queues"] = self._books.address, address(self._queues)
         head["forms"] = address(self._form_records)
         head["queue_count"] = len(run.instruments)
@@ -217,7 +218,9 @@ class MatchingBroker(Participant):
         shadows = np.full(len(self._books.accounts) * (len(run.instruments) + 1), -1, SHADOW)
         trade_lists = np.full(len(self._books.positions), -1, TRADES)
         head["shadows"], head["trade_lists"] = address(shadows), address(trade_lists)
-        kept: list[Any] = [shadows, trade_lists]
+        kept: list[Any] = [shadows, trade_lists, execute]
+        if settings.netting == "trades":  # a fill for each trade, and again on the row of a market entry
+            self._fills_per_order = 16
         self._last_rows = None
         if settings.missing_rows == "retry" and len(run.instruments) > 1:
             self._last_rows = LastRows(len(run.instruments))
@@ -674,13 +677,14 @@ class MatchingBroker(Participant):
     def on_rows(self, segment: Segment, start: int, stop: int) -> int:
         """Match the whole instant that row ``start`` belongs to; its other rows will not be asked for again."""
         block, books = segment.block, self._books
-        if self._announces or self._fill_count[0] + self._open[0] + self._open_trades[0] >= books.room:
+        fills = (self._open[0] + self._open_trades[0]) * self._fills_per_order
+        if self._announces or self._fill_count[0] + fills >= books.room:
             self._make_room()
         view = self._view if block is self._seen_block else self._see(block)
-        done = entries.match(self._sim, view, start)
+        done = self._match(self._sim, view, start)
         if done < 0:  # many rows of one time
             self._make_room(-done)
-            done = entries.match(self._sim, view, start)
+            done = self._match(self._sim, view, start)
         self._done_until = done
         self._done_block, self._quiet_block = block, None
         if self._announces:

@@ -7,7 +7,7 @@ sequence: which rows were looked at before, and how often, changes nothing.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from qengine_portfolio.native import inner
 
 from qengine_broker_sim.layout import PENETRATE, PROBABILITY
 from qengine_broker_sim.resting import heads_of
@@ -20,7 +20,7 @@ _30, _27, _31, _11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
 _STEP = 2.0**-53
 
 
-@njit
+@inner
 def _mixed(bits):
     """The finaliser of SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators")."""
     bits = (bits ^ (bits >> _30)) * _FIRST
@@ -28,7 +28,7 @@ def _mixed(bits):
     return bits ^ (bits >> _31)
 
 
-@njit
+@inner
 def uniform(key, order, ts):
     """A number in [0, 1) for an order at a time: a generator by counter, as Salmon et al. 2011 call it."""
     bits = _mixed(np.uint64(key) + _GOLDEN * (np.uint64(order) + np.uint64(1)))
@@ -36,7 +36,7 @@ def uniform(key, order, ts):
     return np.float64(bits >> _11) * _STEP
 
 
-@njit
+@inner
 def must_penetrate(sim, index):
     """Whether prices must go beyond an order's limit to fill it in the instant that is being matched."""
     head = heads_of(sim)[0]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, types
+from numba import types
 from qengine_portfolio import booking
-from qengine_portfolio.native import RATES, carray, floats_at, function_at, pointer
+from qengine_portfolio.native import RATES, carray, floats_at, function_at, inner, pointer
 
 from qengine_broker_sim.layout import FEE_BY_ORDER, FEE_BY_REQUEST
 from qengine_broker_sim.resting import heads_of, views_of
@@ -21,13 +21,13 @@ _commission_at = function_at(*COMMISSION)
 _slippage_at = function_at(*SLIPPAGE)
 
 
-@njit
+@inner
 def cell(column, row, missing):
     """A value of a column that may not be there."""
     return missing if column == 0 else floats_at(column)[row]
 
 
-@njit
+@inner
 def fee_of(sim, order, quantity, price, is_maker):
     """What executing ``quantity`` more at ``price`` adds to the order's commission."""
     head = heads_of(sim)[0]
@@ -44,7 +44,7 @@ def fee_of(sim, order, quantity, price, is_maker):
     return _commission_on(sim, order, total, average, maker) - order.commission
 
 
-@njit
+@inner
 def _fee_by_part(sim, order, quantity, price, is_maker):
     """The commission on what closes and on what opens, each by itself and whatever the order has paid before."""
     books, maker = heads_of(sim)[0].books, 1.0 if is_maker else 0.0
@@ -54,7 +54,7 @@ def _fee_by_part(sim, order, quantity, price, is_maker):
     return fee + _commission_on(sim, order, opening, price, maker) if opening > 0.0 else fee
 
 
-@njit
+@inner
 def _commission_on(sim, order, quantity, price, maker):
     head = heads_of(sim)[0]
     rates = carray(pointer(head.commission_rates), head.commission_size, np.float64)
@@ -64,7 +64,7 @@ def _commission_on(sim, order, quantity, price, maker):
     return _commission_at(head.commission, values)
 
 
-@njit
+@inner
 def concession_of(sim, view, row, order, quantity, price, size, taken):
     """What the slippage model gives away per unit; ``taken`` is how much of the row's ``size`` is gone."""
     head, seen = heads_of(sim)[0], views_of(view)[0]
@@ -80,7 +80,7 @@ def concession_of(sim, view, row, order, quantity, price, size, taken):
     return _slippage_at(head.slippage, values)
 
 
-@njit
+@inner
 def _parkinson(low, high):
     """The standard deviation of returns that a bar's range suggests (Parkinson 1980)."""
     return math.log(high / low) / 1.6651092223153954 if low > 0.0 and high > low else 0.0

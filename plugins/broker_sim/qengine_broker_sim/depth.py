@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from qengine_portfolio.native import carray, floats_at, pointer, times_at
+from qengine_portfolio.native import carray, floats_at, inner, pointer, times_at
 
 from qengine_broker_sim.chance import must_penetrate
 from qengine_broker_sim.execution import covers_all, execute, execute_part, is_open, token_of
@@ -17,7 +16,7 @@ _DUST = 1e-9
 _PRICE, _SIZE, _GONE = 0, 1, 2
 
 
-@njit
+@inner
 def trade(sim, view, row, index, price, taken, at_market):
     """Execute an order at the price that a row offers or, where the book is walked, at those of its levels.
 
@@ -38,7 +37,7 @@ def trade(sim, view, row, index, price, taken, at_market):
     return execute(sim, view, row, index, price, taken, at_market)
 
 
-@njit
+@inner
 def _walk(sim, view, row, index, rows, own_price, at_market):
     """Take level after level up to the limit, one fill each; return the quantity filled.
 
@@ -72,7 +71,7 @@ def _walk(sim, view, row, index, rows, own_price, at_market):
     return filled
 
 
-@njit
+@inner
 def _is_beyond(order, price, strict):
     """Whether a level is worse than the limit, or no better where prices must penetrate it."""
     if order.limit != order.limit:
@@ -80,7 +79,7 @@ def _is_beyond(order, price, strict):
     return (price - order.limit) * order.side > 0.0 or (strict and price == order.limit)
 
 
-@njit
+@inner
 def _gives_all(sim, view, row, index, levels):
     """Whether the levels within the limit, and the account, have room for all that is left of an order."""
     head, order = heads_of(sim)[0], orders_of(sim)[index]
@@ -109,7 +108,7 @@ def _gives_all(sim, view, row, index, levels):
     return covers_all(sim, view, row, index, wanted, notional / quantity)
 
 
-@njit
+@inner
 def _levels_of(sim, view, row, code):
     """Both sides of a row's book (0: asks, 1: bids), level by level: price, displayed size, and what our orders took.
 
@@ -141,7 +140,7 @@ def _levels_of(sim, view, row, code):
     return rows
 
 
-@njit
+@inner
 def _books_at(address, number, levels):
     """One of several books of the same number of levels at an address."""
     size = 2 * levels * 3

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numba import njit
 from qengine_portfolio import booking, books, view
-from qengine_portfolio.native import codes_at, direct, floats_at, stamp_of, times_at
+from qengine_portfolio.native import address_of, codes_at, direct, floats_at, inner, stamp_of, times_at
 
 from qengine_broker_sim import (
     board,
@@ -30,6 +32,7 @@ from qengine_broker_sim import (
 from qengine_broker_sim import margin as margins
 from qengine_broker_sim.board import note_rows, show
 from qengine_broker_sim.execution import (
+    EXECUTE,
     admit,
     advance,
     close,
@@ -39,6 +42,7 @@ from qengine_broker_sim.execution import (
     is_open,
     release,
     resize_children,
+    settle_part,
     snap_prices,
     token_of,
 )
@@ -52,7 +56,6 @@ from qengine_broker_sim.layout import (
     BY_INSTRUMENT,
     CANCELLED,
     CLOSE_REMAINDER,
-    EXITS_FIRST,
     NO,
     NO_PRICE,
     NO_REASON,
@@ -71,27 +74,10 @@ from qengine_broker_sim.matching import match_instant
 from qengine_broker_sim.resting import forms_of, heads_of, link, next_match, orders_of, queues_of, refresh, views_of
 from qengine_broker_sim.standing import fills_at_all, next_standing, note_quotes, stand
 
-__all__ = [
-    "amend",
-    "arrive",
-    "breach",
-    "cancel",
-    "closing",
-    "excess",
-    "exposure",
-    "margin",
-    "match",
-    "note",
-    "note_book",
-    "pending",
-    "search",
-    "settle",
-    "submit",
-    "working",
-]
+__all__ = ["execute_address"]  # and the entry points, which are made when they are asked for
 
 
-@njit
+@inner
 def _mark_up_to(sim, seen_by, row):
     """Bring the marks up to a row of the block under way."""
     books, seen = heads_of(sim)[0].books, views_of(seen_by)[0]
@@ -102,7 +88,7 @@ def _mark_up_to(sim, seen_by, row):
         seen.marked = stop
 
 
-@njit
+@inner
 def _snap_to_grid(sim, index):
     """Round a quantity down to whole lots, a limit to the safe side, a trigger to the side that is later."""
     order = orders_of(sim)[index]
@@ -114,7 +100,7 @@ def _snap_to_grid(sim, index):
         snap_prices(sim, order)
 
 
-@njit
+@inner
 def _arrive(sim, seen_by, row, index, now):
     """An order arrives: refuse it with a reason, or let it rest."""
     order = orders_of(sim)[index]
@@ -147,7 +133,7 @@ def _arrive(sim, seen_by, row, index, now):
         _fill_at_once(sim, seen_by, row, index, now)
 
 
-@njit
+@inner
 def _fill_at_close(sim, seen_by, row, index, now):
     """Fill an order that has just arrived at the close of the bar it was sent on, if that is its instrument's."""
     order, seen = orders_of(sim)[index], views_of(seen_by)[0]
@@ -158,7 +144,7 @@ def _fill_at_close(sim, seen_by, row, index, now):
         close(sim, index, CANCELLED, reason, now)
 
 
-@njit
+@inner
 def _try_close(sim, seen_by, row, index, now):
     """Fill an order at the close of its instrument's bar of this instant; return why it may not have filled."""
     order, seen = orders_of(sim)[index], views_of(seen_by)[0]
@@ -176,7 +162,7 @@ def _try_close(sim, seen_by, row, index, now):
     return CLOSE_REMAINDER
 
 
-@njit
+@inner
 def _fill_at_once(sim, seen_by, row, index, now):
     """Fill an order at market that has just arrived at the last known price, if its market is open."""
     head, order = heads_of(sim)[0], orders_of(sim)[index]
@@ -198,7 +184,7 @@ def _fill_at_once(sim, seen_by, row, index, now):
         fill.block, fill.row = views_of(seen_by)[0].number, row
 
 
-@njit
+@inner
 def _see_rates(sim, seen_by, row):
     """Take the FX rates of an instant from its own rows, before it is matched: fills are booked when these are known.
 
@@ -211,7 +197,7 @@ def _see_rates(sim, seen_by, row):
 # Amending -------------------------------------------------------------------------------------------------
 
 
-@njit
+@inner
 def _unamendable(sim, index, quantity, limit, trigger, trail):
     """Why an order cannot be changed so at all, whatever its account says; or 0."""
     order = orders_of(sim)[index]
@@ -231,7 +217,7 @@ def _unamendable(sim, index, quantity, limit, trigger, trail):
     return NO_REASON
 
 
-@njit
+@inner
 def _amend(sim, seen_by, row, index, now, quantity, limit, trigger, trail):
     """Change what is not NaN, or say why not and leave everything as it is."""
     orders = orders_of(sim)
@@ -267,12 +253,12 @@ def _amend(sim, seen_by, row, index, now, quantity, limit, trigger, trail):
     return NO_REASON
 
 
-@njit
+@inner
 def _differ(price, other):
     return price != other and (price == price or other == other)
 
 
-@njit
+@inner
 def _admit_rest(sim, index):
     """Check, and reserve, what is left of an order that has been changed."""
     order = orders_of(sim)[index]
@@ -283,7 +269,7 @@ def _admit_rest(sim, index):
     return reason
 
 
-@njit
+@inner
 def _settle_amendment(sim, seen_by, row, index, now, change, moves):
     """What follows from a change: one that asks for more, or for another price, queues up again."""
     order = orders_of(sim)[index]
@@ -335,11 +321,23 @@ def _sending(stamp: str) -> tuple[Any, ...]:
             _arrive(sim, seen_by, row, index, now)
         return index
 
+    return (submit,)
+
+
+def _arriving(stamp: str) -> tuple[Any, ...]:
+    """What the broker's side of an order needs where it takes time, or has to pass rules."""
+
     @njit("void(int64, int64, int64, int64, int64)", cache=True)
     def arrive(sim, seen_by, row, index, now):
         """Let an order that was submitted earlier arrive."""
         _ = stamp
         _arrive(sim, seen_by, row, index, now)
+
+    return (arrive,)
+
+
+def _settling(stamp: str) -> tuple[Any, ...]:
+    """What the orders of an instant need that are filled at its closes together."""
 
     @njit("void(int64, int64, int64, int64, int64, int64)", cache=True)
     def settle(sim, seen_by, row, now, indices, count):
@@ -356,17 +354,23 @@ def _sending(stamp: str) -> tuple[Any, ...]:
         for place in np.argsort(keys, kind="mergesort"):
             _fill_at_close(sim, seen_by, row, sent[place], now)
 
-    return submit, arrive, settle
+    return (settle,)
 
 
 def _changing(stamp: str) -> tuple[Any, ...]:
-    """What becomes of orders besides filling."""
+    """What a change of an order needs."""
 
     @njit("int64(int64, int64, int64, int64, int64, float64, float64, float64, float64)", cache=True)
     def amend(sim, seen_by, row, index, now, quantity, limit, trigger, trail):
         """Change an open order in place (NaN: leave as it is); return why not, or 0."""
         _ = stamp
         return _amend(sim, seen_by, row, index, now, quantity, limit, trigger, trail)
+
+    return (amend,)
+
+
+def _ending(stamp: str) -> tuple[Any, ...]:
+    """What becomes of orders besides filling."""
 
     @njit("void(int64, int64, int64, int64, int64)", cache=True)
     def cancel(sim, index, state, reason, now):
@@ -390,17 +394,17 @@ def _changing(stamp: str) -> tuple[Any, ...]:
             index = order.next
         return total
 
-    return amend, cancel, pending
+    return cancel, pending
 
 
-@njit
+@inner
 def _opens(sim, order, index):
     """Whether an order may open a position: no child, no second of a group, and not only there to reduce."""
     is_alternative = order.group >= 0 and order.group != index
     return order.parent < 0 and not is_alternative and not forms_of(sim)[order.form].reduce_only
 
 
-@njit
+@inner
 def _still_to_trade(sim, account, code, side, counts_triggers):
     """What an account's open orders of a side may still trade of an instrument, exits left out."""
     orders, total = orders_of(sim), 0.0
@@ -475,13 +479,36 @@ def _matching(stamp: str) -> tuple[Any, ...]:
         has_rates = booking.heads_of(head.books)[0].foreign
         if has_rates:
             _see_rates(sim, seen_by, row)
-        if head.order_of_matching == EXITS_FIRST:  # each has its one call: compiled code holds a copy for every call
-            end = match_instant(sim, seen_by, row)
-        else:
-            end = match_in_turn(sim, seen_by, row)
+        end = match_instant(sim, seen_by, row)
         if has_rates:
             booking.rates_by_marks(head.books)  # orders are sent at the rates of the rows that have been seen
         return end
+
+    return (match,)
+
+
+def _in_turn(stamp: str) -> tuple[Any, ...]:
+    """What rows need where orders are tried in turn."""
+
+    @njit("int64(int64, int64, int64)", cache=True)
+    def turn(sim, seen_by, row):
+        """Try the orders that the instant of a row concerns in turn; return as ``match`` does."""
+        _ = stamp
+        _mark_up_to(sim, seen_by, row - 1)
+        head = heads_of(sim)[0]
+        has_rates = booking.heads_of(head.books)[0].foreign
+        if has_rates:
+            _see_rates(sim, seen_by, row)
+        end = match_in_turn(sim, seen_by, row)
+        if has_rates:
+            booking.rates_by_marks(head.books)
+        return end
+
+    return (turn,)
+
+
+def _searching(stamp: str) -> tuple[Any, ...]:
+    """What interest needs."""
 
     @njit("int64(int64, int64, int64, int64)", cache=True)
     def search(sim, seen_by, start, stop):
@@ -490,6 +517,12 @@ def _matching(stamp: str) -> tuple[Any, ...]:
         if heads_of(sim)[0].queue_model:
             return next_standing(sim, seen_by, start, stop)
         return next_match(sim, seen_by, start, stop)
+
+    return (search,)
+
+
+def _noting(stamp: str) -> tuple[Any, ...]:
+    """What brokers need that remember rows."""
 
     @njit("void(int64, int64, int64)", cache=True)
     def note(sim, seen_by, stop):
@@ -503,7 +536,7 @@ def _matching(stamp: str) -> tuple[Any, ...]:
         _ = stamp
         note_quotes(sim, seen_by, start, stop)
 
-    return match, note, note_book, search
+    return note, note_book
 
 
 def _watching(stamp: str) -> tuple[Any, ...]:
@@ -534,8 +567,36 @@ def _watching(stamp: str) -> tuple[Any, ...]:
 
 _COMPILED = (board, chance, costs, depth, execution, inturn, layout, margins, matching, payment, power, prices)
 _STAMP = stamp_of(booking, books, view, *_COMPILED, resting, standing, states, trades)
-submit, arrive, settle = map(direct, _sending(_STAMP))
-amend, cancel, pending = map(direct, _changing(_STAMP))
-working, closing, exposure = map(direct, _exposing(_STAMP))
-match, note, note_book, search = map(direct, _matching(_STAMP))
-breach, excess, margin = map(direct, _watching(_STAMP))
+_GROUPS: dict[tuple[str, ...], Callable[[str], tuple[Any, ...]]] = {
+    ("submit",): _sending,
+    ("arrive",): _arriving,
+    ("settle",): _settling,
+    ("amend",): _changing,
+    ("cancel", "pending"): _ending,
+    ("working", "closing", "exposure"): _exposing,
+    ("match",): _matching,
+    ("turn",): _in_turn,
+    ("search",): _searching,
+    ("note", "note_book"): _noting,
+    ("breach", "excess", "margin"): _watching,
+}
+
+
+def __getattr__(name: str) -> Any:
+    """An entry point, compiled (or loaded) with those of its group when a run first asks for one."""
+    for names, make in _GROUPS.items():
+        if name in names:
+            globals().update(zip(names, map(direct, make(_STAMP)), strict=True))
+            return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@functools.cache
+def execute_address() -> tuple[int, Any]:
+    """Where the compiled function is that settles a fill, and what keeps it there."""
+
+    def execute(sim, view, row, index, base, size, taken, most, at_market, all_or_none):
+        _ = _STAMP
+        return settle_part(sim, view, row, index, base, size, taken, most, at_market != 0, all_or_none != 0)
+
+    return address_of(execute, *EXECUTE)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+from numba import types
 from qengine_portfolio import booking
-from qengine_portfolio.native import floats_at, times_at
+from qengine_portfolio.native import floats_at, function_at, inner, times_at
 
 from qengine_broker_sim.costs import COMMISSION, SLIPPAGE, cell, concession_of, fee_of
 from qengine_broker_sim.layout import (
@@ -73,29 +73,34 @@ __all__ = [
     "release",
     "resize_children",
     "set_limit",
+    "settle_part",
     "snap_prices",
     "token_of",
     "whole_lots",
 ]
+
+_F8 = types.float64
+EXECUTE = (_F8, (*[types.int64] * 4, *[_F8] * 4, *[types.int64] * 2))
+_execute_at = function_at(*EXECUTE)
 
 _DUST = 1e-9
 _SLACK = 1 + 1e-9
 _DAY = 86_400_000_000_000
 
 
-@njit
+@inner
 def is_open(order):
     return order.state < FILLED
 
 
-@njit
+@inner
 def is_stop_limit(order, form):
     """Whether an order has a stop and, once that is set off, a limit."""
     has_limit = order.limit == order.limit or form.limit_offset == form.limit_offset
     return order.trigger == order.trigger and has_limit and form.is_touch == 0
 
 
-@njit
+@inner
 def advance(sim, index, state, reason, now):
     """Move an order to a state that may follow the one it is in."""
     head, order = heads_of(sim)[0], orders_of(sim)[index]
@@ -119,7 +124,7 @@ def advance(sim, index, state, reason, now):
 # Buying power ---------------------------------------------------------------------------------------------
 
 
-@njit
+@inner
 def admit(sim, index, mark, now):
     """Reserve what an arriving order may cost, or count on what it will free; or the reason of its refusal.
 
@@ -174,7 +179,7 @@ def admit(sim, index, mark, now):
     return NO_REASON
 
 
-@njit
+@inner
 def _stop_selling(position, order, quantity, is_over):
     if not order.counts_selling:
         return
@@ -185,7 +190,7 @@ def _stop_selling(position, order, quantity, is_over):
     position.selling = position.selling - quantity if position.sellers else 0.0
 
 
-@njit
+@inner
 def release(sim, index, quantity, is_over):
     """``quantity`` of an order has filled or been given up: free its share of the reservation."""
     books, order = heads_of(sim)[0].books, orders_of(sim)[index]
@@ -207,7 +212,7 @@ def release(sim, index, quantity, is_over):
     owner.reserved += kept - amount
 
 
-@njit
+@inner
 def _covered(sim, order, quantity, price, fee):
     """How much of a fill, whose commission is ``fee``, the account can take, and why not all of it."""
     head = heads_of(sim)[0]
@@ -245,18 +250,18 @@ def _covered(sim, order, quantity, price, fee):
 # One fill -------------------------------------------------------------------------------------------------
 
 
-@njit
+@inner
 def whole_lots(quantity, lot):
     """Round a quantity down to whole lots (0: there are none)."""
     return math.floor(quantity / lot + _DUST) * lot if lot > 0 else quantity
 
 
-@njit
+@inner
 def _lot_of(sim, order):
     return booking.instruments_of(heads_of(sim)[0].books)[order.code].lot_size
 
 
-@njit
+@inner
 def month_of(ts):
     """The calendar month (UTC) of a time, counted from year 0 (H. Hinnant, civil_from_days)."""
     days = ts // _DAY + 719_468
@@ -269,7 +274,7 @@ def month_of(ts):
     return (year + era * 400 + (1 if month <= 2 else 0)) * 12 + month - 1
 
 
-@njit
+@inner
 def _recall_month(sim, order, now):
     """At an order's first fill: what the account has traded in this month so far."""
     owner = booking.accounts_of(heads_of(sim)[0].books)[order.account]
@@ -282,7 +287,7 @@ def _recall_month(sim, order, now):
     order.prior_notional = owner.month_notional
 
 
-@njit
+@inner
 def execute(sim, view, row, index, base, taken, at_market):
     """Settle how much of an order fills at ``base`` on a row of which ``taken`` is gone, and book it.
 
@@ -295,9 +300,20 @@ def execute(sim, view, row, index, base, taken, at_market):
     return execute_part(sim, view, row, index, base, size, taken, at_market, np.inf, all_or_none)
 
 
-@njit
+@inner
 def execute_part(sim, view, row, index, base, size, taken, at_market, most, all_or_none):
-    """Settle, as ``execute`` does, at most ``most`` of an order against ``size``; return the quantity filled."""
+    """Settle, as ``execute`` does, at most ``most`` of an order against ``size``; return the quantity filled.
+
+    By address: whatever calls it would otherwise be compiled together with a copy of all that a fill does.
+    """
+    where = np.int64(sim), np.int64(view), np.int64(row), np.int64(index)
+    how_much = float(base), float(size), float(taken), float(most)
+    return _execute_at(heads_of(sim)[0].execute, (*where, *how_much, np.int64(at_market), np.int64(all_or_none)))
+
+
+@inner
+def settle_part(sim, view, row, index, base, size, taken, most, at_market, all_or_none):
+    """What ``execute_part`` does."""
     head, order, seen = heads_of(sim)[0], orders_of(sim)[index], views_of(view)[0]
     form = forms_of(sim)[order.form]
     now = times_at(seen.ts)[row]
@@ -334,7 +350,7 @@ def execute_part(sim, view, row, index, base, size, taken, at_market, most, all_
     return covered if covered > 0 else 0.0
 
 
-@njit
+@inner
 def covers_all(sim, view, row, index, quantity, price):
     """Whether the account can take all of a fill that is still to be made of several parts, ``price`` on average."""
     order = orders_of(sim)[index]
@@ -343,7 +359,7 @@ def covers_all(sim, view, row, index, quantity, price):
     return _covered(sim, order, quantity, price, fee_of(sim, order, quantity, price, NO))[0] >= quantity
 
 
-@njit
+@inner
 def _slipped(sim, view, row, order, quantity, base, size, taken):
     """The price after slippage, within the bar's range if it is clipped, and never beyond a limit."""
     head = heads_of(sim)[0]
@@ -357,7 +373,7 @@ def _slipped(sim, view, row, order, quantity, base, size, taken):
     return concede(order.side, base, concession, order.limit if head.limits_bound else np.nan, low, high)
 
 
-@njit
+@inner
 def _fill(sim, view, row, index, quantity, price, concession, fee, now, is_maker):
     """Write a fill down, book it, and move its order on."""
     head, order = heads_of(sim)[0], orders_of(sim)[index]
@@ -398,7 +414,7 @@ def _fill(sim, view, row, index, quantity, price, concession, fee, now, is_maker
         _tell_kin(sim, view, row, index, quantity, is_over, now)
 
 
-@njit
+@inner
 def close(sim, index, state, reason, now):
     """End an order that has not filled to the end, and what hangs on it."""
     _end(sim, index, state, reason, now)
@@ -409,7 +425,7 @@ def close(sim, index, state, reason, now):
             pass
 
 
-@njit
+@inner
 def _end(sim, index, state, reason, now):
     head, order = heads_of(sim)[0], orders_of(sim)[index]
     release(sim, index, order.quantity - order.filled, YES)
@@ -421,7 +437,7 @@ def _end(sim, index, state, reason, now):
 # Positions made of trades -------------------------------------------------------------------------------------
 
 
-@njit
+@inner
 def _settle_by_trade(sim, view, row, index, base, quantity, size, taken):
     """Close trades of the other side, oldest first and a fill each; what is left of an order opens one of its own.
 
@@ -451,7 +467,7 @@ def _settle_by_trade(sim, view, row, index, base, quantity, size, taken):
     return quantity - left
 
 
-@njit
+@inner
 def _open_trade(sim, view, row, index, base, quantity, size, taken, now):
     """Open a trade if the account allows, and let its exits act; return the quantity opened."""
     head, order = heads_of(sim)[0], orders_of(sim)[index]
@@ -474,7 +490,7 @@ def _open_trade(sim, view, row, index, base, quantity, size, taken, now):
     return quantity
 
 
-@njit
+@inner
 def _shrink_exits(sim, trade, index, left, now):
     """The exits of a trade close what is left of it."""
     orders = orders_of(sim)
@@ -491,7 +507,7 @@ def _shrink_exits(sim, trade, index, left, now):
         other = exit_order.kin
 
 
-@njit
+@inner
 def _attach_exits(sim, view, row, index, opened, now):
     """The exits of a trade that has been opened may act, stops before everything else; whether there are any."""
     head, orders = heads_of(sim)[0], orders_of(sim)
@@ -509,7 +525,7 @@ def _attach_exits(sim, view, row, index, opened, now):
     return found
 
 
-@njit
+@inner
 def _only_profits(sim, view, row, index):
     """Whether a row reaches an exit at a profit of a trade that began at a trigger, and none at a loss."""
     orders, seen = orders_of(sim), views_of(view)[0]
@@ -531,7 +547,7 @@ def _only_profits(sim, view, row, index):
 # Orders tied to one another -------------------------------------------------------------------------------
 
 
-@njit
+@inner
 def _orphan(sim, index, now):
     """Children whose parent is over get no more than what it filled, and none of nothing; whether any ended."""
     orders = orders_of(sim)
@@ -549,7 +565,7 @@ def _orphan(sim, index, now):
     return has_ended
 
 
-@njit
+@inner
 def close_group(sim, index, now):
     """One of a group has been refused on arrival: none of the others goes to market alone."""
     orders = orders_of(sim)
@@ -561,7 +577,7 @@ def close_group(sim, index, now):
         other = sibling.kin
 
 
-@njit
+@inner
 def resize_children(sim, index, change):
     """An order has been asked to trade ``change`` more, or less: so much more may its children come to."""
     orders = orders_of(sim)
@@ -574,7 +590,7 @@ def resize_children(sim, index, change):
         other = child.kin
 
 
-@njit
+@inner
 def _end_relatives(sim, index, now):
     """An order has ended otherwise than by filling: so do its parent, its children and the others of its group."""
     orders = orders_of(sim)
@@ -590,7 +606,7 @@ def _end_relatives(sim, index, now):
         other = kin.kin
 
 
-@njit
+@inner
 def _tell_kin(sim, view, row, index, quantity, is_over, now):
     """An order has filled: its children may act on so much, its siblings step back."""
     orders, waits = orders_of(sim), heads_of(sim)[0].exits_wait != 0
@@ -609,7 +625,7 @@ def _tell_kin(sim, view, row, index, quantity, is_over, now):
         other = kin.kin
 
 
-@njit
+@inner
 def _activate(sim, view, row, index, quantity, is_over, now):
     """A child may act on ``quantity`` more; from now on, if it could not act before."""
     order = orders_of(sim)[index]
@@ -641,7 +657,7 @@ def _activate(sim, view, row, index, quantity, is_over, now):
     refresh(sim, index)
 
 
-@njit
+@inner
 def _step_back(sim, index, filled, quantity, now):
     """A sibling has filled ``quantity``: cancel this order, or take as much off it."""
     order = orders_of(sim)[index]
@@ -659,13 +675,13 @@ def _step_back(sim, index, filled, quantity, now):
         release(sim, index, share, NO)
 
 
-@njit
+@inner
 def token_of(view, row):
     """A number for one row of one block."""
     return (views_of(view)[0].number << 32) | row
 
 
-@njit
+@inner
 def follow_mark(sim, order):
     """Put the trigger of a trailing order where its mark says, on the grid; out of reach while there is no mark."""
     if order.trail != order.trail:
@@ -675,21 +691,19 @@ def follow_mark(sim, order):
         return
     distance = order.mark * order.trail if forms_of(sim)[order.form].trail_is_percent else order.trail
     level = order.mark + distance if order.side > 0 else order.mark - distance
-    tick = booking.instruments_of(heads_of(sim)[0].books)[order.code].tick_size
-    order.trigger = to_tick(level, order.side < 0, tick) if tick > 0 else level
+    order.trigger = _on_grid(sim, order, level, order.side < 0)
 
 
-@njit
+@inner
 def set_limit(sim, order):
     """A trigger has been set off whose limit lies so far beyond it."""
     offset = forms_of(sim)[order.form].limit_offset
     if offset == offset:
         level = order.trigger + (offset if order.side > 0 else -offset)
-        tick = booking.instruments_of(heads_of(sim)[0].books)[order.code].tick_size
-        order.limit = to_tick(level, order.side > 0, tick) if tick > 0 else level
+        order.limit = _on_grid(sim, order, level, order.side > 0)
 
 
-@njit
+@inner
 def count_ambiguous(sim, code, token):
     """The data do not say what a row did: count it once, however many orders it concerns."""
     queue = queues_of(sim)[code]
@@ -698,17 +712,20 @@ def count_ambiguous(sim, code, token):
         queue.ambiguous += 1
 
 
-@njit
+@inner
 def snap_prices(sim, order):
     """Round a limit to the grid on the safe side, a trigger on the side that is later."""
+    if order.limit == order.limit:
+        order.limit = _on_grid(sim, order, order.limit, order.side > 0)
+    if order.trigger == order.trigger and order.trail != order.trail:
+        rises = (order.side > 0) != (forms_of(sim)[order.form].is_touch != 0)
+        order.trigger = _on_grid(sim, order, order.trigger, not rises)
+
+
+@inner
+def _on_grid(sim, order, price, falls):
+    """A price on the grid of an order's instrument, or of the broker's where it names none, rounded down or up."""
     head = heads_of(sim)[0]
     tick = booking.instruments_of(head.books)[order.code].tick_size
     tick = tick if tick > 0 else head.tick_size
-    if tick <= 0:
-        return
-    near = head.tick_tolerance
-    if order.limit == order.limit:
-        order.limit = to_tick(order.limit, order.side > 0, tick, near)
-    if order.trigger == order.trigger and order.trail != order.trail:
-        rises = (order.side > 0) != (forms_of(sim)[order.form].is_touch != 0)
-        order.trigger = to_tick(order.trigger, not rises, tick, near)
+    return to_tick(price, falls, tick, head.tick_tolerance) if tick > 0 else price

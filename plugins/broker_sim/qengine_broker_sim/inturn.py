@@ -8,9 +8,8 @@ orders reached in one bar may fill in an order in which prices cannot have passe
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from qengine_portfolio import booking
-from qengine_portfolio.native import codes_at, floats_at, times_at
+from qengine_portfolio.native import codes_at, floats_at, inner, times_at
 from qengine_portfolio.view import BARS
 
 from qengine_broker_sim.execution import execute, is_open, set_limit, token_of
@@ -23,7 +22,7 @@ from qengine_broker_sim.standing import fills_at_all
 __all__ = ["match_in_turn"]
 
 
-@njit
+@inner
 def match_in_turn(sim, view, start):
     """Match every row that shares the timestamp of row ``start``; return the row after the last of them.
 
@@ -49,7 +48,7 @@ def match_in_turn(sim, view, start):
     return end
 
 
-@njit
+@inner
 def _match_rows(sim, view, start, end, now):
     head = heads_of(sim)[0]
     taken = np.zeros(end - start)
@@ -62,7 +61,7 @@ def _match_rows(sim, view, start, end, now):
             _finish_row(sim, view, row, now)
 
 
-@njit
+@inner
 def _match_last_rows(sim, view, start, end, now):
     """Match the last row of every instrument, those of this instant and older ones alike."""
     head, seen = heads_of(sim)[0], views_of(view)[0]
@@ -84,7 +83,7 @@ def _match_last_rows(sim, view, start, end, now):
         fills[number].row = start
 
 
-@njit
+@inner
 def _remember(seen, row, last, code):
     """Copy a row into the table of last rows."""
     for source, target in (
@@ -106,7 +105,7 @@ def _remember(seen, row, last, code):
         times_at(last.is_opening)[code] = times_at(seen.is_opening)[row]
 
 
-@njit
+@inner
 def _is_bound(sim, view, row, index, now):
     """Whether an order waits for a row of its own: one at market, or for a session, where the row is an older one."""
     head, order = heads_of(sim)[0], orders_of(sim)[index]
@@ -116,7 +115,7 @@ def _is_bound(sim, view, row, index, now):
     return at_market or forms_of(sim)[order.form].time_in_force >= AT_OPEN
 
 
-@njit
+@inner
 def _is_matched(sim, view, row):
     """Whether there is a row, and it can fill orders of its instrument."""
     seen = views_of(view)[0]
@@ -128,7 +127,7 @@ def _is_matched(sim, view, row):
     return fills_from(sim, seen, queue, codes_at(seen.codes)[row], row) and fills_at_all(sim, view, row)
 
 
-@njit
+@inner
 def _walk_once(sim, view, start, end, now, taken):
     """Give every order that rests when the walk begins its turn."""
     orders, codes = orders_of(sim), codes_at(views_of(view)[0].codes)
@@ -151,7 +150,7 @@ def _walk_once(sim, view, start, end, now, taken):
         taken[row - start] += _give_turn(sim, view, row, indices[place], now, taken[row - start])
 
 
-@njit
+@inner
 def _give_turn(sim, view, row, index, now, taken):
     """Try an order, after the stop that protects the same entry; return the quantity filled."""
     orders, token, filled = orders_of(sim), token_of(view, row), 0.0
@@ -168,7 +167,7 @@ def _give_turn(sim, view, row, index, now, taken):
     return filled
 
 
-@njit
+@inner
 def _try(sim, view, row, index, taken):
     head, order = heads_of(sim)[0], orders_of(sim)[index]
     order.token = token_of(view, row)
@@ -184,7 +183,7 @@ def _try(sim, view, row, index, taken):
     return try_alone(sim, view, row, index, taken)
 
 
-@njit
+@inner
 def _try_stop_limit(sim, view, row, index, taken):
     """Set a stop-limit off, and fill it on the same row as far as the rule allows; return the quantity filled."""
     head, order, seen = heads_of(sim)[0], orders_of(sim)[index], views_of(view)[0]
@@ -221,7 +220,7 @@ def _try_stop_limit(sim, view, row, index, taken):
     return 0.0
 
 
-@njit
+@inner
 def _finish_row(sim, view, row, now):
     """After all turns: what is good for one row ends, and the marks of trailing orders move."""
     orders, forms, token = orders_of(sim), forms_of(sim), token_of(view, row)

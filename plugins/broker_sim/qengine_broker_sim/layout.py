@@ -217,6 +217,7 @@ EVENT = np.dtype([("ts", "i8"), ("order", "i8"), ("fill", "i8"), ("state", "i8")
 HEAD = np.dtype(
     [
         *((name, "i8") for name in ("books", "orders", "forms", "queues", "events")),
+        ("execute", "i8"),  # the compiled function that settles a fill
         *((name, "i8") for name in ("commission", "commission_rates", "commission_size")),
         *((name, "i8") for name in ("slippage", "slippage_rates", "slippage_size")),
         *((name, "i8") for name in ("order_count", "event_count", "resting", "always", "open", "trial")),

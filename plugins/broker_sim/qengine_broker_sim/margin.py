@@ -7,9 +7,8 @@ of market value, for longs and for shorts. Positions count at their marks.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from qengine_portfolio import booking
-from qengine_portfolio.native import codes_at, floats_at, times_at
+from qengine_portfolio.native import codes_at, floats_at, inner, times_at
 
 from qengine_broker_sim.layout import INSUFFICIENT_MARGIN, NO, NO_REASON, YES
 from qengine_broker_sim.resting import heads_of, views_of
@@ -20,7 +19,7 @@ _SLACK = 1 + 1e-9
 _NEAR = 1e-9  # of what the account turns over: closer to a breach than this, rounding is looked at
 
 
-@njit
+@inner
 def _rate(head, side, is_initial):
     """The fraction of its value that a position of this side ties up."""
     if is_initial:
@@ -28,7 +27,7 @@ def _rate(head, side, is_initial):
     return head.maintenance_long if side > 0 else head.maintenance_short
 
 
-@njit
+@inner
 def margin_of(sim, account, code, marks, is_initial):
     """What one position ties up, in the account's currency."""
     books = heads_of(sim)[0].books
@@ -39,7 +38,7 @@ def margin_of(sim, account, code, marks, is_initial):
     return value * _rate(heads_of(sim)[0], held, is_initial)
 
 
-@njit
+@inner
 def required_at(sim, account, marks, is_initial):
     """What all positions of an account tie up at given marks."""
     total = 0.0
@@ -48,7 +47,7 @@ def required_at(sim, account, marks, is_initial):
     return total
 
 
-@njit
+@inner
 def _equity_at(sim, account, marks):
     books = heads_of(sim)[0].books
     total = booking.cash_of(books, account)
@@ -59,7 +58,7 @@ def _equity_at(sim, account, marks):
     return total
 
 
-@njit
+@inner
 def excess_at(sim, account, marks, is_initial):
     """Equity beyond the margin of all positions, at given marks; negative where it falls short."""
     return _equity_at(sim, account, marks) - required_at(sim, account, marks, is_initial)
@@ -68,7 +67,7 @@ def excess_at(sim, account, marks, is_initial):
 # Opening --------------------------------------------------------------------------------------------------
 
 
-@njit
+@inner
 def margin_to_open(sim, order, opening, closing, unit, is_at_market):
     """What an order will tie up: the initial margin of what it opens, less that of what it closes at market."""
     head = heads_of(sim)[0]
@@ -76,7 +75,7 @@ def margin_to_open(sim, order, opening, closing, unit, is_at_market):
     return needed - closing * unit * _rate(head, -order.side, YES) if is_at_market else needed
 
 
-@njit
+@inner
 def covered_by_margin(sim, order, closing, opening, price, fee):
     """How much of a fill the account can take, once the part that closes a position is done, and why not all."""
     head = heads_of(sim)[0]
@@ -98,7 +97,7 @@ def covered_by_margin(sim, order, closing, opening, price, fee):
 # Holding --------------------------------------------------------------------------------------------------
 
 
-@njit
+@inner
 def next_breach(sim, view, account, start, stop):
     """The first row in ``[start, stop)`` at the end of whose instant an account's equity is below its maintenance.
 

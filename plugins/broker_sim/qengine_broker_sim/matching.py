@@ -7,9 +7,9 @@ stop-limits) are led along the path of prices inside the bar, and where the path
 from __future__ import annotations
 
 import numpy as np
-from numba import from_dtype, njit
+from numba import from_dtype
 from qengine_portfolio import booking
-from qengine_portfolio.native import codes_at, floats_at, times_at
+from qengine_portfolio.native import codes_at, floats_at, inner, times_at
 
 from qengine_broker_sim.chance import must_penetrate
 from qengine_broker_sim.depth import trade
@@ -54,7 +54,7 @@ __all__ = ["after_try", "fills_at_most", "has_room", "match_instant", "may_act",
 _ORDER = from_dtype(ORDER)
 
 
-@njit
+@inner
 def match_instant(sim, view, start):
     """Match every row that shares the timestamp of row ``start``; return the row after the last of them.
 
@@ -87,7 +87,7 @@ def match_instant(sim, view, start):
     return end
 
 
-@njit
+@inner
 def fills_at_most(sim, view, start, end):
     """How many fills the rows of an instant may bring: each order once on every row of its instrument.
 
@@ -103,7 +103,7 @@ def fills_at_most(sim, view, start, end):
     return total if head.by_trade == 0 else 2 * (total + head.open_trades)
 
 
-@njit
+@inner
 def has_room(sim, fills):
     """Whether so many fills, and what is announced of them, can be written down."""
     head = heads_of(sim)[0]
@@ -113,7 +113,7 @@ def has_room(sim, fills):
     return head.announces == 0 or head.event_count + 4 * (fills + head.open) <= head.event_room
 
 
-@njit
+@inner
 def _match_row(sim, view, row, now, exits_only, taken):
     """Match one row against the orders of its instrument; return how much of its volume is taken."""
     head, seen = heads_of(sim)[0], views_of(view)[0]
@@ -140,7 +140,7 @@ def _match_row(sim, view, row, now, exits_only, taken):
     return taken
 
 
-@njit
+@inner
 def _any_exits(sim, queue):
     orders, books = orders_of(sim), heads_of(sim)[0].books
     index = queue.first
@@ -151,7 +151,7 @@ def _any_exits(sim, queue):
     return False
 
 
-@njit
+@inner
 def may_act(sim, view, row, index, token, now):
     order = orders_of(sim)[index]
     if not order.active or order.token == token or not is_open(order) or order.not_before >= now:
@@ -166,7 +166,7 @@ def may_act(sim, view, row, index, token, now):
     return _is_its_row(sim, view, row, index)
 
 
-@njit
+@inner
 def _came_mid_bar(sim, view, row, index, token):
     """Whether an order, or a change of it, came after a bar had opened whose open it must not have, therefore."""
     head, order = heads_of(sim)[0], orders_of(sim)[index]
@@ -176,7 +176,7 @@ def _came_mid_bar(sim, view, row, index, token):
     return came > head.starts and came > times_at(views_of(view)[0].opened)[row]
 
 
-@njit
+@inner
 def _is_its_row(sim, view, row, index):
     """Whether a row opens, or closes, a session for which an order arrived in time."""
     order, seen, head = orders_of(sim)[index], views_of(view)[0], heads_of(sim)[0]
@@ -189,14 +189,14 @@ def _is_its_row(sim, view, row, index):
     return times_at(seen.ts)[row] >= closes and order.accepted_ts <= closes - head.close_cutoff
 
 
-@njit
+@inner
 def _exits(books, order):
     """Whether a fill of this order would bring its position closer to zero."""
     held = booking.positions_of(books)[booking.place_of(books, order.account, order.code)].quantity
     return held != 0.0 and (held > 0) != (order.side > 0)
 
 
-@njit
+@inner
 def after_try(sim, view, row, index, time_in_force, now):
     """What is good for one row ends with it; what stays has rested."""
     order = orders_of(sim)[index]
@@ -218,7 +218,7 @@ def after_try(sim, view, row, index, time_in_force, now):
         _move_mark(sim, view, row, index)
 
 
-@njit
+@inner
 def _move_mark(sim, view, row, index):
     """After a row has been tried against the old mark, move the mark of a trailing order.
 
@@ -241,7 +241,7 @@ def _move_mark(sim, view, row, index):
 # Orders on their own --------------------------------------------------------------------------------------
 
 
-@njit
+@inner
 def try_alone(sim, view, row, index, taken):
     """Try an order whose outcome does not depend on the path; return the quantity filled."""
     head, order, seen = heads_of(sim)[0], orders_of(sim)[index], views_of(view)[0]
@@ -281,7 +281,7 @@ def try_alone(sim, view, row, index, taken):
 # Stop-limits whose limit is judged by the close -----------------------------------------------------------
 
 
-@njit
+@inner
 def _match_stop_limits(sim, view, row, now, exits_only, taken):
     """Try the stop-limits of an instrument by the close of a row; nothing else on the row concerns them then."""
     orders, forms, books = orders_of(sim), forms_of(sim), heads_of(sim)[0].books
@@ -301,7 +301,7 @@ def _match_stop_limits(sim, view, row, now, exits_only, taken):
     return taken
 
 
-@njit
+@inner
 def _try_by_close(sim, view, row, index, taken):
     """Set a stop-limit off if prices went beyond its stop, and fill it if the close is within its limit.
 
@@ -328,7 +328,7 @@ def _try_by_close(sim, view, row, index, taken):
 # Orders that depend on one another ------------------------------------------------------------------------
 
 
-@njit
+@inner
 def _match_tangle(sim, view, row, code, now, taken):
     """Lead the orders of one instrument along the path inside a bar that the policy says."""
     head, seen = heads_of(sim)[0], views_of(view)[0]
@@ -364,7 +364,7 @@ def _match_tangle(sim, view, row, code, now, taken):
     return taken
 
 
-@njit
+@inner
 def _nearest_first(view, row):
     seen = views_of(view)[0]
     opening = floats_at(seen.buy_open)[row]
@@ -373,7 +373,7 @@ def _nearest_first(view, row):
     return OPEN_HIGH_LOW_CLOSE if to_high < to_low else OPEN_LOW_HIGH_CLOSE
 
 
-@njit
+@inner
 def _any_reached(sim, view, row, code, now):
     """Whether the row sets off or fills any order at all: most rows do not, and need no path."""
     orders, seen = orders_of(sim), views_of(view)[0]
@@ -391,7 +391,7 @@ def _any_reached(sim, view, row, code, now):
     return False
 
 
-@njit
+@inner
 def _is_ready(sim, index, price):
     """Whether an order is set off, or trades, when its side's price is ``price``."""
     order = orders_of(sim)[index]
@@ -406,7 +406,7 @@ def _is_ready(sim, index, price):
     return price <= limit if order.side > 0 else price >= limit
 
 
-@njit
+@inner
 def _level_of(sim, index):
     """The price that an order waits for, and whether it waits for prices to rise to it."""
     order = orders_of(sim)[index]
@@ -415,7 +415,7 @@ def _level_of(sim, index):
     return order.limit, order.side < 0
 
 
-@njit
+@inner
 def _level_in(sim, index, start, stop):
     """Whether the price that an order waits for lies on the way from ``start`` to ``stop``."""
     order = orders_of(sim)[index]
@@ -427,7 +427,7 @@ def _level_in(sim, index, start, stop):
     return reached
 
 
-@njit
+@inner
 def _path_of(sim, view, row, path):
     """The prices that a row passes through, in order: four of a bar, one of a print or under closing prices."""
     seen = views_of(view)[0]
@@ -445,7 +445,7 @@ def _path_of(sim, view, row, path):
     return points, 4
 
 
-@njit
+@inner
 def _walk(sim, view, row, code, now, path, taken):
     """Lead the orders of an instrument along a path of prices; return the volume taken by then."""
     seen = views_of(view)[0]
@@ -475,7 +475,7 @@ def _walk(sim, view, row, code, now, path, taken):
         price = points[leg]
 
 
-@njit
+@inner
 def _first_ready(sim, view, row, code, token, now, ask, bid, is_opening, is_closing):
     """The oldest order that acts at the present price, of those that yield only if there is no other; or -1."""
     orders, forms = orders_of(sim), forms_of(sim)
@@ -494,7 +494,7 @@ def _first_ready(sim, view, row, code, token, now, ask, bid, is_opening, is_clos
     return yielding
 
 
-@njit
+@inner
 def _nearest(sim, view, row, code, token, now, start, stop):
     """The order whose price comes first on the way from ``start`` to ``stop`` (the older of two), and that price."""
     orders, forms = orders_of(sim), forms_of(sim)
@@ -511,7 +511,7 @@ def _nearest(sim, view, row, code, token, now, start, stop):
     return found, best
 
 
-@njit
+@inner
 def _act(sim, view, row, index, price, at_opening, taken, token):
     """An order's price has come: set it off, or trade. Returns the quantity filled."""
     order = orders_of(sim)[index]
@@ -534,14 +534,14 @@ def _act(sim, view, row, index, price, at_opening, taken, token):
     return trade(sim, view, row, index, price, taken, at_opening)
 
 
-@njit
+@inner
 def _is_extreme(view, row, price, buys):
     """Whether a bar touched a price, and went no further."""
     seen = views_of(view)[0]
     return seen.kind == 2 and price == floats_at(seen.buy_low if buys else seen.sell_high)[row]
 
 
-@njit
+@inner
 def _finish_row(sim, view, row, code, now):
     """After a path: what is good for one row ends, and the marks of trailing orders move."""
     orders, forms = orders_of(sim), forms_of(sim)
@@ -556,7 +556,7 @@ def _finish_row(sim, view, row, code, now):
         index = following
 
 
-@njit
+@inner
 def _give_up(sim, relatives, outcomes, now):
     """Cancel the orders that the path would have decided, and those tied to them."""
     orders = orders_of(sim)
@@ -572,7 +572,7 @@ def _give_up(sim, relatives, outcomes, now):
                 break
 
 
-@njit
+@inner
 def _worth(sim, view, row, code):
     """Cash and this instrument's positions at the bar's close, over all accounts."""
     books = heads_of(sim)[0].books
@@ -584,7 +584,7 @@ def _worth(sim, view, row, code):
     return total
 
 
-@njit
+@inner
 def _relatives(sim, code):
     """The orders of a queue and all those tied to one of them; one that is tied to several may come twice."""
     orders = orders_of(sim)
@@ -601,7 +601,7 @@ def _relatives(sim, code):
     return found
 
 
-@njit
+@inner
 def _snapshot(sim, code):
     """Everything that trying a path may change."""
     head = heads_of(sim)[0]
@@ -628,7 +628,7 @@ def _snapshot(sim, code):
     return (relatives, orders), positions, cash, owners, saved
 
 
-@njit
+@inner
 def _restore(sim, code, saved_orders, positions, cash, owners, saved):
     head = heads_of(sim)[0]
     books = head.books

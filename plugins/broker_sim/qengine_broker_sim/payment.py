@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from numba import njit
 from qengine_portfolio import booking
+from qengine_portfolio.native import inner
 
 from qengine_broker_sim.costs import fee_of
 from qengine_broker_sim.layout import INSUFFICIENT_CASH, NO, NO_REASON, POWER_LOCKED
@@ -16,7 +16,7 @@ _DUST = 1e-9
 _STEPS = 64
 
 
-@njit
+@inner
 def payable(sim, order, quantity, price, fee):
     """How much of an execution, whose commission is ``fee``, the account can pay for, and why not all of it.
 
@@ -47,14 +47,14 @@ def payable(sim, order, quantity, price, fee):
     return _cut(sim, order, _part(sim, order, quantity, price, unit, limit))
 
 
-@njit
+@inner
 def _cut(sim, order, quantity):
     """What is left of an execution where not all of it can be paid; crumbs of rounding are nothing."""
     is_some = heads_of(sim)[0].reduces and quantity > _DUST * order.quantity
     return (quantity if is_some else 0.0), INSUFFICIENT_CASH
 
 
-@njit
+@inner
 def _part(sim, order, quantity, price, unit, money):
     """The quantity, at most this, that costs so much with its commission."""
     if money <= 0.0 or quantity <= 0.0:
@@ -68,19 +68,19 @@ def _part(sim, order, quantity, price, unit, money):
     return part
 
 
-@njit
+@inner
 def _charge(sim, order, quantity, price):
     """The commission on an execution, in the ledger's currency."""
     return fee_of(sim, order, quantity, price, NO) * booking.rate_of(heads_of(sim)[0].books, order.code)
 
 
-@njit
+@inner
 def _held(sim, order):
     books = heads_of(sim)[0].books
     return booking.positions_of(books)[booking.place_of(books, order.account, order.code)].quantity
 
 
-@njit
+@inner
 def _debt(sim, account, code):
     """What a short position has brought; nothing, if there is none."""
     books = heads_of(sim)[0].books
@@ -88,7 +88,7 @@ def _debt(sim, account, code):
     return max(0.0, -position.quantity) * position.average_price * booking.unit_value(books, code)
 
 
-@njit
+@inner
 def _free_cash(sim, account):
     """Cash less twice what short positions have brought."""
     head = heads_of(sim)[0]
@@ -98,7 +98,7 @@ def _free_cash(sim, account):
     return free
 
 
-@njit
+@inner
 def _unlocked(sim, order, price, unit):
     """What a purchase may cost: free cash, and what covering the instrument's short sets free as far as it goes."""
     free, debt, short = _free_cash(sim, order.account), _debt(sim, order.account, order.code), -_held(sim, order)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from qengine_portfolio import booking
-from qengine_portfolio.native import carray, pointer
+from qengine_portfolio.native import carray, inner, pointer
 
 from qengine_broker_sim.costs import fee_of
 from qengine_broker_sim.layout import INSUFFICIENT_CASH, NO, NO_REASON, POWER_PROCEEDS, SHADOW, SUBMITTED
@@ -16,13 +15,13 @@ __all__ = ["backs", "judge_in_sequence"]
 _SLACK = 1e-9
 
 
-@njit
+@inner
 def _shadows_of(sim):
     """By account: a shadow for each instrument, and after them one whose quantity is cash."""
     return carray(pointer(heads_of(sim)[0].shadows), 1, SHADOW)
 
 
-@njit
+@inner
 def judge_in_sequence(sim, index, mark, now):
     """Execute an order on the account's shadow at the price it names (the mark, if none); refuse what it cannot pay.
 
@@ -51,14 +50,14 @@ def judge_in_sequence(sim, index, mark, now):
     return NO_REASON if money.quantity >= -_SLACK * unit * quantity else INSUFFICIENT_CASH
 
 
-@njit
+@inner
 def _taken(leverage, side, closing, opening, unit):
     """Cash that an execution takes, where a long position ties up its value divided by the leverage."""
     longs, shorts = (opening, closing) if side > 0 else (closing, opening)
     return side * unit * (longs / leverage + shorts)
 
 
-@njit
+@inner
 def _free_cash(sim, account):
     """Cash, proceeds of short sales included, and what long positions have been lent."""
     head = heads_of(sim)[0]
@@ -74,7 +73,7 @@ def _free_cash(sim, account):
     return total
 
 
-@njit
+@inner
 def backs(sim, order, closing, opening, price, fee):
     """Whether the account can open a part of a position, once the part that closes one is done.
 
@@ -98,7 +97,7 @@ def backs(sim, order, closing, opening, price, fee):
     return opening * unit + fee <= max(0.0, equity - tied) * head.leverage * (1.0 + _SLACK)
 
 
-@njit
+@inner
 def _gross_value(sim, account):
     """The market value of all positions, shorts as positive numbers."""
     books, total = heads_of(sim)[0].books, 0.0

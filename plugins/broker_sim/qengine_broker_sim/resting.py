@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
-from qengine_portfolio.native import carray, codes_at, floats_at, pointer, times_at
+from qengine_portfolio.native import carray, codes_at, floats_at, inner, pointer, times_at
 from qengine_portfolio.view import VIEW
 
 from qengine_broker_sim.layout import AT_CLOSE, AT_OPEN, EVENT, FOK, FORM, HEAD, IOC, ORDER, QUEUE
@@ -33,37 +32,37 @@ _INF = np.inf
 # Accessors return arrays, not their elements: an element of records returned from a function is a copy.
 
 
-@njit
+@inner
 def heads_of(sim):
     return carray(pointer(sim), 1, HEAD)
 
 
-@njit
+@inner
 def orders_of(sim):
     return carray(pointer(heads_of(sim)[0].orders), 1, ORDER)
 
 
-@njit
+@inner
 def forms_of(sim):
     return carray(pointer(heads_of(sim)[0].forms), 1, FORM)
 
 
-@njit
+@inner
 def queues_of(sim):
     return carray(pointer(heads_of(sim)[0].queues), 1, QUEUE)
 
 
-@njit
+@inner
 def events_of(sim):
     return carray(pointer(heads_of(sim)[0].events), 1, EVENT)
 
 
-@njit
+@inner
 def views_of(view):
     return carray(pointer(view), 1, VIEW)
 
 
-@njit
+@inner
 def fills_from(sim, seen, queue, code, row):
     """Whether a row is of the data that fills an instrument's orders: the finest.
 
@@ -81,7 +80,7 @@ def fills_from(sim, seen, queue, code, row):
     return grade == seen.grade
 
 
-@njit
+@inner
 def _is_always(order, form):
     """Whether the next row concerns an order whatever its price: at market, or good for one row only."""
     if not order.active:
@@ -96,14 +95,14 @@ def _is_always(order, form):
     return not waits and (order.limit != order.limit or order.reached != 0)
 
 
-@njit
+@inner
 def _is_entangled(order, form):
     """Whether what an order does on a bar may depend on the path of prices inside it."""
     has_both = order.trigger == order.trigger and (order.limit == order.limit or form.limit_offset == form.limit_offset)
     return has_both or order.tied != 0 or form.reduce_only != 0
 
 
-@njit
+@inner
 def link(sim, index):
     """Put an active order at the end of its instrument's queue."""
     head, orders = heads_of(sim)[0], orders_of(sim)
@@ -133,7 +132,7 @@ def link(sim, index):
         _widen(queue, order, form)
 
 
-@njit
+@inner
 def unlink(sim, index):
     """Take an order out of its queue."""
     head, orders = heads_of(sim)[0], orders_of(sim)
@@ -156,7 +155,7 @@ def unlink(sim, index):
     queue.stale = 1
 
 
-@njit
+@inner
 def refresh(sim, index):
     """A resting order has changed: count it anew, and summarise its queue before the next search."""
     head, order = heads_of(sim)[0], orders_of(sim)[index]
@@ -170,7 +169,7 @@ def refresh(sim, index):
     queue.stale = 1
 
 
-@njit
+@inner
 def _clear(queue):
     queue.stale = 0
     queue.after = _NEVER
@@ -180,7 +179,7 @@ def _clear(queue):
     queue.sell_up = _INF
 
 
-@njit
+@inner
 def _widen(queue, order, form):
     """Make the summary of a queue cover one more order."""
     if not order.active:
@@ -212,7 +211,7 @@ def _widen(queue, order, form):
         queue.sell_up = min(queue.sell_up, level)
 
 
-@njit
+@inner
 def summarise(sim, queue):
     orders, forms = orders_of(sim), forms_of(sim)
     _clear(queue)
@@ -222,7 +221,7 @@ def summarise(sim, queue):
         index = orders[index].next
 
 
-@njit
+@inner
 def _search_one(sim, view, queue, start, stop):
     """The search where the run has one instrument: nothing is looked up per row."""
     seen = views_of(view)[0]
@@ -255,7 +254,7 @@ def _search_one(sim, view, queue, start, stop):
     return stop
 
 
-@njit
+@inner
 def next_match(sim, view, start, stop):
     """The first row in ``[start, stop)`` that may concern an order of its instrument, or ``stop``."""
     head, queues, seen = heads_of(sim)[0], queues_of(sim), views_of(view)[0]

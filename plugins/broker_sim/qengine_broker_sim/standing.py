@@ -15,8 +15,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
-from qengine_portfolio.native import codes_at, floats_at, times_at
+from qengine_portfolio.native import codes_at, floats_at, inner, times_at
 
 from qengine_broker_sim.execution import execute_part, is_open, token_of
 from qengine_broker_sim.layout import DAY, GTC, GTD, NO, POWER, RISK_AVERSE
@@ -28,7 +27,7 @@ _DUST = 1e-9
 _SAME = 1e-11  # relative: rounding a price to its tick may change the last bits of it
 
 
-@njit
+@inner
 def fills_at_all(sim, view, row):
     """Whether a row fills anything, given the rule on rows without volume."""
     seen = views_of(view)[0]
@@ -37,12 +36,12 @@ def fills_at_all(sim, view, row):
     return floats_at(seen.buy_size)[row] > 0.0
 
 
-@njit
+@inner
 def _is_same(price, other):
     return abs(price - other) <= _SAME * abs(other)
 
 
-@njit
+@inner
 def shown_at(view, row, side, price):
     """What a row of quotes displays at a price of an order's own side; infinite where it does not reach so far."""
     seen = views_of(view)[0]
@@ -61,7 +60,7 @@ def shown_at(view, row, side, price):
 # Coming into the queue ------------------------------------------------------------------------------------
 
 
-@njit
+@inner
 def _may_stand(sim, order):
     """Whether an order is a limit that waits for the market to come to it."""
     waits = order.trigger == order.trigger and not order.triggered
@@ -70,7 +69,7 @@ def _may_stand(sim, order):
     return queues_of(sim)[order.code].also >= 0 and forms_of(sim)[order.form].time_in_force in (GTC, GTD, DAY)
 
 
-@njit
+@inner
 def _join(view, row, order):
     """Stand behind all that is displayed at the limit, unless that reaches the other side or nothing is known."""
     table = times_at(views_of(view)[0].depth)
@@ -82,7 +81,7 @@ def _join(view, row, order):
     order.rested = 1
 
 
-@njit
+@inner
 def stand(sim, seen_by, row, index):
     """An order has arrived, or lost its place: let it join by the last quote of its instrument."""
     order, seen = orders_of(sim)[index], views_of(seen_by)[0]
@@ -98,7 +97,7 @@ def stand(sim, seen_by, row, index):
     _join(heads_of(sim)[0].book, order.code, order)
 
 
-@njit
+@inner
 def join_row(sim, view, row, now):
     """After a row of quotes has been matched: whatever limit it leaves resting joins the queue."""
     seen, orders = views_of(view)[0], orders_of(sim)
@@ -112,7 +111,7 @@ def join_row(sim, view, row, now):
         index = order.next
 
 
-@njit
+@inner
 def note_quotes(sim, view, start, stop):
     """Write the last quotes of rows ``start <= row < stop`` to the book that arriving orders look at."""
     head, seen = heads_of(sim)[0], views_of(view)[0]
@@ -126,7 +125,7 @@ def note_quotes(sim, view, start, stop):
 # Moving up ------------------------------------------------------------------------------------------------
 
 
-@njit
+@inner
 def move_up(sim, view, row, now):
     """A row says something new about the queues of its instrument: move orders up, and fill those it reaches."""
     seen = views_of(view)[0]
@@ -139,12 +138,12 @@ def move_up(sim, view, row, now):
         _move_by_print(sim, view, row, now, queue)
 
 
-@njit
+@inner
 def _is_concerned(order, now):
     return is_open(order) and order.ahead == order.ahead and order.accepted_ts < now and order.not_before < now
 
 
-@njit
+@inner
 def _move_by_quote(sim, view, row, now, queue):
     orders, head, index = orders_of(sim), heads_of(sim)[0], queue.first
     while index >= 0:
@@ -159,13 +158,13 @@ def _move_by_quote(sim, view, row, now, queue):
         index = order.next
 
 
-@njit
+@inner
 def _says_more(order, shown):
     """Whether a display tells anything about an order's place. Out of sight it tells nothing."""
     return shown < np.inf and (shown != order.shown or order.traded != 0.0)
 
 
-@njit
+@inner
 def ahead_after(model, exponent, ahead, before, after, traded):
     """What stands before an order when the display at its price has gone from ``before`` to ``after``.
 
@@ -184,7 +183,7 @@ def ahead_after(model, exponent, ahead, before, after, traded):
     return max(min(moved, after), 0.0)
 
 
-@njit
+@inner
 def _behind(model, exponent, ahead, behind):
     """The probability that who cancels stands behind the order."""
     if model == POWER:
@@ -194,7 +193,7 @@ def _behind(model, exponent, ahead, behind):
     return after / (after + before) if after + before > 0.0 else 1.0
 
 
-@njit
+@inner
 def _move_by_print(sim, view, row, now, queue):
     """By age; what one of our orders takes of a print, those after it do not get."""
     seen, orders = views_of(view)[0], orders_of(sim)
@@ -215,7 +214,7 @@ def _move_by_print(sim, view, row, now, queue):
             index = queue.first  # with this one others may have left the queue; those tried are marked
 
 
-@njit
+@inner
 def _given(order, price, size, aggressor):
     """What a print has for an order: all it wants if the print lies beyond the limit, else what is left of it."""
     if not _is_same(price, order.limit):
@@ -233,7 +232,7 @@ def _given(order, price, size, aggressor):
 # The search -----------------------------------------------------------------------------------------------
 
 
-@njit
+@inner
 def next_standing(sim, view, start, stop):
     """What ``next_match`` is where orders stand in queues: rows that move one on concern it, too."""
     queues, seen = queues_of(sim), views_of(view)[0]
@@ -261,7 +260,7 @@ def next_standing(sim, view, start, stop):
     return stop
 
 
-@njit
+@inner
 def _reaches(sim, queue, price, now):
     """Whether a print concerns an order that stands in line."""
     orders, index = orders_of(sim), queue.first
@@ -273,7 +272,7 @@ def _reaches(sim, queue, price, now):
     return False
 
 
-@njit
+@inner
 def _tells(sim, view, row, queue, now):
     """Whether a row of quotes moves an order on, or lets one join."""
     orders, index = orders_of(sim), queue.first

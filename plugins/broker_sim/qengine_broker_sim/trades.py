@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from numba import njit
 from qengine_portfolio import booking
-from qengine_portfolio.native import carray, pointer
+from qengine_portfolio.native import carray, inner, pointer
 
 from qengine_broker_sim.layout import TRADE, TRADES
 from qengine_broker_sim.resting import heads_of, orders_of
@@ -12,17 +11,17 @@ from qengine_broker_sim.resting import heads_of, orders_of
 __all__ = ["add_trade", "oldest_against", "shrink_trade", "trades_of"]
 
 
-@njit
+@inner
 def trades_of(sim):
     return carray(pointer(heads_of(sim)[0].trades), 1, TRADE)
 
 
-@njit
+@inner
 def _lists_of(sim):
     return carray(pointer(heads_of(sim)[0].trade_lists), 1, TRADES)
 
 
-@njit
+@inner
 def add_trade(sim, index, quantity):
     """An order has opened so much (more) of its position."""
     order, trades = orders_of(sim)[index], trades_of(sim)
@@ -40,7 +39,7 @@ def add_trade(sim, index, quantity):
     open_ones.last = index
 
 
-@njit
+@inner
 def oldest_against(sim, order):
     """The oldest open trade of the other side, or -1. All trades of a position are on one side."""
     open_ones = _lists_of(sim)[booking.place_of(heads_of(sim)[0].books, order.account, order.code)]
@@ -48,7 +47,7 @@ def oldest_against(sim, order):
     return first if first >= 0 and orders_of(sim)[first].side != order.side else -1
 
 
-@njit
+@inner
 def shrink_trade(sim, index, quantity):
     """So much of a trade has been closed; return what is left of it."""
     order, trades = orders_of(sim)[index], trades_of(sim)

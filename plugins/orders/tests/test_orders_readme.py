@@ -37,6 +37,6 @@ def test_the_run_file_names_an_order_type():
 
 
 def test_the_table_names_every_type():
-    registered = {entry.spec.name for entry in Plugins.discover().all("order_type")}
+    registered = {entry.spec.name for entry in Plugins.discover().all("order_type") if entry.plugin == "qengine-orders"}
     rows = [line for line in TEXT.splitlines() if line.startswith("| `")]
     assert {name for row in rows for name in re.findall(r"`([a-z-]+)`", row.split("|")[1])} == registered

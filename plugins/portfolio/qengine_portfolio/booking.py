@@ -9,10 +9,9 @@ fill in one of them is paid in the ledger's own at that rate. ``books`` is the a
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from qengine_portfolio.books import ACCOUNT, FILL, HEAD, INSTRUMENT, PAIR, POSITION
-from qengine_portfolio.native import carray, floats_at, pointer, times_at
+from qengine_portfolio.native import carray, floats_at, inner, pointer, times_at
 
 __all__ = [
     "accounts_of",
@@ -43,66 +42,66 @@ __all__ = [
 # Accessors return arrays, not their elements: an element of records returned from a function is a copy.
 
 
-@njit
+@inner
 def heads_of(books):
     return carray(pointer(books), 1, HEAD)
 
 
-@njit
+@inner
 def positions_of(books):
     return carray(pointer(heads_of(books)[0].positions), 1, POSITION)
 
 
-@njit
+@inner
 def place_of(books, account, code):
     """Where an account's position lies."""
     return account * heads_of(books)[0].instrument_count + code
 
 
-@njit
+@inner
 def accounts_of(books):
     return carray(pointer(heads_of(books)[0].accounts), 1, ACCOUNT)
 
 
-@njit
+@inner
 def instruments_of(books):
     return carray(pointer(heads_of(books)[0].instruments), 1, INSTRUMENT)
 
 
-@njit
+@inner
 def fills_of(books):
     return carray(pointer(heads_of(books)[0].fills), 1, FILL)
 
 
-@njit
+@inner
 def marks_of(books):
     return floats_at(heads_of(books)[0].marks)
 
 
-@njit
+@inner
 def rates_of(books):
     """What a unit of each currency is worth in the ledger's; NaN where that is not known yet."""
     return floats_at(heads_of(books)[0].rates)
 
 
-@njit
+@inner
 def _pairs_of(books):
     return carray(pointer(heads_of(books)[0].pairs), 1, PAIR)
 
 
-@njit
+@inner
 def _held_of(books):
     return times_at(heads_of(books)[0].held)
 
 
-@njit
+@inner
 def cash_array(books):
     """Cash by account and currency, in the currency's own units."""
     head = heads_of(books)[0]
     return carray(pointer(head.cash), head.account_count * head.currency_count, np.float64)
 
 
-@njit
+@inner
 def mark_rows(books, codes, prices, start, stop):
     """Set the marks to the last price of each instrument among rows ``start <= row < stop``."""
     marks = marks_of(books)
@@ -116,7 +115,7 @@ def mark_rows(books, codes, prices, start, stop):
         rates_by_marks(books)
 
 
-@njit
+@inner
 def rates_by_marks(books):
     """Set the rates that follow an instrument to its mark."""
     marks = marks_of(books)
@@ -126,7 +125,7 @@ def rates_by_marks(books):
             _set_rate(books, currency, marks[code])
 
 
-@njit
+@inner
 def rates_by_rows(books, ts, codes, prices, row, rows):
     """Set the rates to what the rows of the instant that ``row`` begins say, ahead of the marks."""
     now = ts[row]
@@ -137,13 +136,13 @@ def rates_by_rows(books, ts, codes, prices, row, rows):
         row += 1
 
 
-@njit
+@inner
 def _set_rate(books, currency, price):
     if price > 0.0:
         rates_of(books)[currency] = 1.0 / price if _pairs_of(books)[currency].inverse else price
 
 
-@njit
+@inner
 def cash_of(books, account):
     """Money in all currencies, in the ledger's."""
     count = heads_of(books)[0].currency_count
@@ -156,19 +155,19 @@ def cash_of(books, account):
     return total
 
 
-@njit
+@inner
 def rate_of(books, code):
     """What a unit of an instrument's currency is worth in the ledger's; NaN where that is not known yet."""
     return rates_of(books)[instruments_of(books)[code].currency]
 
 
-@njit
+@inner
 def unit_value(books, code):
     """What a price of 1 is worth, in the ledger's currency."""
     return instruments_of(books)[code].multiplier * rate_of(books, code)
 
 
-@njit
+@inner
 def equity_of(books, account):
     """Cash plus every position at its mark."""
     total = cash_of(books, account)
@@ -180,7 +179,7 @@ def equity_of(books, account):
     return total
 
 
-@njit
+@inner
 def short_value_of(books, account):
     """Market value of the short positions, as a positive number."""
     total = 0.0
@@ -194,14 +193,14 @@ def short_value_of(books, account):
     return total
 
 
-@njit
+@inner
 def available(books, account):
     """Money that a new position may take, before reservations."""
     cash = cash_of(books, account)
     return cash - 2 * short_value_of(books, account) if heads_of(books)[0].shorts else cash
 
 
-@njit
+@inner
 def opening_part(held, side, quantity, queued):
     """The part of ``quantity`` that does not reduce a position of which ``queued`` is being sold already."""
     if held == 0.0 or (held > 0) == (side > 0):
@@ -212,7 +211,7 @@ def opening_part(held, side, quantity, queued):
     return quantity - reducible if quantity > reducible else 0.0
 
 
-@njit
+@inner
 def change_position(position, side, size, price, multiplier):
     """Change a position by a fill at average cost; return the quantity of it that closed."""
     held = position.quantity
@@ -239,7 +238,7 @@ def change_position(position, side, size, price, multiplier):
     return closed
 
 
-@njit
+@inner
 def list_as_held(books, account, code, is_held):
     """Enter a code into the ascending list of those with a position, or take it out."""
     owner, held = accounts_of(books)[account], _held_of(books)
@@ -261,7 +260,7 @@ def list_as_held(books, account, code, is_held):
         owner.held_count = count - 1
 
 
-@njit
+@inner
 def book_fill(books, account, code, side, quantity, price, fee):
     """Book one fill: cash and position."""
     head, instrument = heads_of(books)[0], instruments_of(books)[code]
