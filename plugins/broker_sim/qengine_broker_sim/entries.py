@@ -185,13 +185,23 @@ def _fill_at_once(sim, seen_by, row, index, now):
 
 
 @inner
-def _see_rates(sim, seen_by, row):
-    """Take the FX rates of an instant from its own rows, before it is matched: fills are booked when these are known.
+def _begin_instant(sim, seen_by, row):
+    """Mark up to a row, and take the FX rates of its instant from its own rows: fills are booked when these are known.
 
     So what other orders there are, and which row of the instant concerns one of them first, makes no difference.
     """
+    _mark_up_to(sim, seen_by, row - 1)
     books, seen = heads_of(sim)[0].books, views_of(seen_by)[0]
-    booking.rates_by_rows(books, times_at(seen.ts), codes_at(seen.codes), floats_at(seen.mark), row, seen.rows)
+    if booking.heads_of(books)[0].foreign:
+        booking.rates_by_rows(books, times_at(seen.ts), codes_at(seen.codes), floats_at(seen.mark), row, seen.rows)
+
+
+@inner
+def _end_instant(sim):
+    """Go back to the rates of the rows that have been seen: at these orders are sent."""
+    books = heads_of(sim)[0].books
+    if booking.heads_of(books)[0].foreign:
+        booking.rates_by_marks(books)
 
 
 # Amending -------------------------------------------------------------------------------------------------
@@ -474,14 +484,9 @@ def _matching(stamp: str) -> tuple[Any, ...]:
     def match(sim, seen_by, row):
         """Match the instant that a row begins; return the row after it, or the negative of the room it needs."""
         _ = stamp
-        _mark_up_to(sim, seen_by, row - 1)
-        head = heads_of(sim)[0]
-        has_rates = booking.heads_of(head.books)[0].foreign
-        if has_rates:
-            _see_rates(sim, seen_by, row)
+        _begin_instant(sim, seen_by, row)
         end = match_instant(sim, seen_by, row)
-        if has_rates:
-            booking.rates_by_marks(head.books)  # orders are sent at the rates of the rows that have been seen
+        _end_instant(sim)
         return end
 
     return (match,)
@@ -494,14 +499,9 @@ def _in_turn(stamp: str) -> tuple[Any, ...]:
     def turn(sim, seen_by, row):
         """Try the orders that the instant of a row concerns in turn; return as ``match`` does."""
         _ = stamp
-        _mark_up_to(sim, seen_by, row - 1)
-        head = heads_of(sim)[0]
-        has_rates = booking.heads_of(head.books)[0].foreign
-        if has_rates:
-            _see_rates(sim, seen_by, row)
+        _begin_instant(sim, seen_by, row)
         end = match_in_turn(sim, seen_by, row)
-        if has_rates:
-            booking.rates_by_marks(head.books)
+        _end_instant(sim)
         return end
 
     return (turn,)

@@ -52,6 +52,7 @@ def match_in_turn(sim, view, start):
 def _match_rows(sim, view, start, end, now):
     head = heads_of(sim)[0]
     taken = np.zeros(end - start)
+    _forget_turns(sim, view, start, end)
     head.walks_again = 1
     while head.walks_again:
         head.walks_again = 0
@@ -128,26 +129,43 @@ def _is_matched(sim, view, row):
 
 
 @inner
+def _forget_turns(sim, view, start, end):
+    """Nobody has had a turn on these rows yet; the last rows of instruments come by more than once."""
+    orders, codes = orders_of(sim), codes_at(views_of(view)[0].codes)
+    for row in range(start, end):
+        if _is_matched(sim, view, row):
+            index = queues_of(sim)[codes[row]].first
+            while index >= 0:
+                orders[index].token = NO_TOKEN
+                index = orders[index].next
+
+
+@inner
 def _walk_once(sim, view, start, end, now, taken):
-    """Give every order that rests when the walk begins its turn."""
+    """Give every order that rests when the walk begins its turn; again in the next, if it has not filled by then."""
     orders, codes = orders_of(sim), codes_at(views_of(view)[0].codes)
     count = 0
     for row in range(start, end):
         if _is_matched(sim, view, row):
             count += queues_of(sim)[codes[row]].count
     indices, rows, turns = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64)
+    before = np.empty(count)
     place = 0
     for row in range(start, end):
         if _is_matched(sim, view, row):
             index = queues_of(sim)[codes[row]].first
             while index >= 0:
                 indices[place], rows[place], turns[place] = index, row, orders[index].turn
-                orders[index].token = -1
+                before[place] = orders[index].filled
                 index = orders[index].next
                 place += 1
     for place in np.argsort(turns, kind="mergesort"):
         row = rows[place]
         taken[row - start] += _give_turn(sim, view, row, indices[place], now, taken[row - start])
+    if heads_of(sim)[0].walks_again:
+        for place in range(count):
+            if orders[indices[place]].filled == before[place]:
+                orders[indices[place]].token = NO_TOKEN
 
 
 @inner

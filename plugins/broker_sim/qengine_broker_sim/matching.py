@@ -91,7 +91,7 @@ def match_instant(sim, view, start):
 def fills_at_most(sim, view, start, end):
     """How many fills the rows of an instant may bring: each order once on every row of its instrument.
 
-    Where positions are made of trades, an order may close each of them, and turns come again after an entry.
+    Where positions are made of trades, a fill opens one or closes one, in whole or, for the last of an order, in part.
     """
     queues, codes = queues_of(sim), codes_at(views_of(view)[0].codes)
     total = 0
@@ -100,7 +100,7 @@ def fills_at_most(sim, view, start, end):
     head = heads_of(sim)[0]
     if head.walks:  # each level of a book may fill a part
         total *= head.levels + 1
-    return total if head.by_trade == 0 else 2 * (total + head.open_trades)
+    return total if head.by_trade == 0 else 3 * total + head.open_trades
 
 
 @inner

@@ -364,6 +364,14 @@ def test_exits_act_on_the_row_of_a_market_entry_and_of_a_stop_whose_profit_alone
     assert fills(run(rows, script, **TRADES)) == expected
 
 
+@pytest.mark.parametrize("wake", ["interest", "every-row"])
+def test_an_entry_takes_its_share_of_a_row_once_though_its_exits_have_a_turn_there(wake):
+    rows = [bar(ts, 10.0) for ts in (1, 2, 3, 4)]
+    script = {1: buy(250, Bracket(stop_loss=9.0, take_profit=11.5))}
+    result = run(rows, script, participation_limit=0.1, participation="each-order", wake=wake, **TRADES)
+    assert fills(result) == [(2, 100.0, 10.0), (3, 100.0, 10.0), (4, 50.0, 10.0)]
+
+
 # Time ------------------------------------------------------------------------------------------------------
 
 
