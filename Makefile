@@ -14,7 +14,7 @@ PROJECTS := pyproject.toml $(PLUGINS:%=%/pyproject.toml) constraints.txt
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help test demo lint types tests docs bench clean
+.PHONY: help test demo lint types tests search docs bench clean
 
 help: ; @sed -n 's/^#: //p' Makefile
 
@@ -31,7 +31,10 @@ lint: $(VENV)/dev ; $(BIN)/ruff check . && $(BIN)/ruff format --check .
 types: $(VENV)/dev ; $(BIN)/mypy $(PACKAGES:%=--package %)
 
 #: make tests   the tests alone; PYTEST="-k words" narrows them
-tests: $(VENV)/dev ; $(BIN)/python -m pytest $(PYTEST)
+tests: $(VENV)/dev ; $(BIN)/python -m pytest --hypothesis-profile=ci $(PYTEST)
+
+#: make search  the properties again with examples that nobody has tried, which may find what was there before a change
+search: $(VENV)/dev ; $(BIN)/python -m pytest --numprocesses=auto -m hypothesis
 
 #: make docs    the manual; a warning is an error
 docs: $(VENV)/dev ; $(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html && echo "The manual is in docs/_build/html/index.html"

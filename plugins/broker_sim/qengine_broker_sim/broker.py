@@ -219,8 +219,8 @@ class MatchingBroker(Participant):
         trade_lists = np.full(len(self._books.positions), -1, TRADES)
         head["shadows"], head["trade_lists"] = address(shadows), address(trade_lists)
         kept: list[Any] = [shadows, trade_lists, execute]
-        if settings.netting == "trades":  # a fill for each trade, and again on the row of a market entry
-            self._fills_per_order = 16
+        if settings.netting == "trades":  # a fill opens a trade, closes one, or, the last of an order, a part of one
+            self._fills_per_order = 3
         self._last_rows = None
         if settings.missing_rows == "retry" and len(run.instruments) > 1:
             self._last_rows = LastRows(len(run.instruments))
@@ -308,9 +308,8 @@ class MatchingBroker(Participant):
             self._session_end.watch(order[0])
         if self._waits_for_others and order[-1] and not (self._delays or self._has_ended):
             self._wait_for_others(index)
-        if self._has_ended:  # in answer to the end of the data; announcing it could go on for ever
-            entries.cancel(self._sim, index, int(EXPIRED), self._reason("end-of-data"), now)
-            self._head["event_count"] = 0
+        if self._has_ended:
+            self._expire_unheard(*([index] if order[-1] else []))  # legs end when all of them are written down
         elif order[-1] and not arrives and self._passes(index):
             if self._delays:
                 self._arrive_later(index)
@@ -321,6 +320,13 @@ class MatchingBroker(Participant):
         self._quiet_block = None
         self._pending.append(None)
         return index
+
+    def _expire_unheard(self, *indices: int) -> None:
+        """What is sent in answer to the end of the data expires with it; announcing that could go on for ever."""
+        for index in indices:
+            self._make_room()
+            entries.cancel(self._sim, index, int(EXPIRED), self._reason("end-of-data"), self._clock.now)
+        self._head["event_count"] = 0
 
     def _passes(self, *indices: int) -> bool:
         """Whether the risk rules let the orders of a recipe through; if one is refused, all are."""
@@ -411,7 +417,8 @@ class MatchingBroker(Participant):
             time_in_force = _GTC
         if time_in_force in _OF_A_SESSION and not self._sees_sessions:
             self._sees_sessions, self._seen_block = True, None
-        number = self._number_of(_form_of(time_in_force, leg))
+        number, expires_ts = self._number_of(_form_of(time_in_force, leg)), int(draft["expires_ts"][0])
+        draft["expires_ts"] = expires_ts if time_in_force is _GTD else -1
         draft["trail"], draft["ratio"], draft["mark"] = leg.trail, leg.ratio, leg.mark
         if leg.tag:
             draft["tag"] = self._table.tags.number(leg.tag)
@@ -420,9 +427,9 @@ class MatchingBroker(Participant):
         if leg.delay:
             draft["not_before"] = self._clock.now + leg.delay
         index = self._send(code, side * leg.side, quantity, leg.limit, trigger, number, name, int(arrives))
-        draft["not_before"] = -1
+        draft["not_before"], draft["expires_ts"] = -1, expires_ts
         if time_in_force is _GTD:
-            self._expire_at(index, int(draft["expires_ts"][0]), "good-till-date")
+            self._expire_at(index, expires_ts, "good-till-date")
         elif time_in_force is _DAY:
             self._end_with_session(index, code)
         return index
@@ -462,7 +469,10 @@ class MatchingBroker(Participant):
             sent.append(self._send_leg(code, side, share, leg, time_in_force, name, False))
             if leg.group >= 0:
                 groups.setdefault(leg.group, sent[-1])
-        if self._has_ended or not self._passes(*sent):
+        if self._has_ended:
+            self._expire_unheard(*reversed(sent))  # children first, lest they end with their parent
+            return sent[0]
+        if not self._passes(*sent):
             return sent[0]
         if self._delays:
             self._arrive_later(*sent)

@@ -33,6 +33,7 @@ def orders(table: OrderTable, count: int, accounts: Sequence[str]) -> pl.DataFra
             "trigger_price": column["trigger"],
             "time_in_force": _named(column["form"], times_in_force),
             "tag": _named(column["tag"], table.tags),
+            "parent_id": column["parent"] + 1,
             **{name: column[name] for name in _STAMPS},
             "state": _named(column["state"], STATES),
             "filled": column["filled"],
@@ -45,6 +46,7 @@ def orders(table: OrderTable, count: int, accounts: Sequence[str]) -> pl.DataFra
     return frame.with_columns(
         pl.col("limit_price", "trigger_price").fill_nan(None),
         pl.when(pl.col("filled") > 0).then("average_price").alias("average_price"),
+        pl.when(pl.col("parent_id") > 0).then("parent_id").alias("parent_id"),
         *(_stamp(pl.when(pl.col(name) >= 0).then(pl.col(name))).alias(name) for name in _STAMPS),
     )
 

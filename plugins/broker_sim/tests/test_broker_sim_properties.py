@@ -490,8 +490,9 @@ def test_what_fills_at_once_takes_the_last_price_that_was_known(world):
     kind, behind = rows_behind(world)
     orders = {row["order_id"]: row for row in result.orders.with_columns(pl.col("accepted_ts").cast(int)).to_dicts()}
     for fill in result.fills.with_columns(ns=pl.col("ts").cast(int)).iter_rows(named=True):
-        if fill["ns"] != orders[fill["order_id"]]["accepted_ts"]:
-            continue  # at a closed market, at a limit, or what was left
+        order = orders[fill["order_id"]]
+        if fill["ns"] != order["accepted_ts"] or order["parent_id"] is not None:
+            continue  # at a closed market, at a limit, what was left, or at the price that filled its parent
         # A row of the very instant that comes after the order, as of another feed, is not known yet.
         stamps = sorted({ts for name, ts in behind if name == fill["instrument"] and ts <= fill["ns"]})[-2:]
         latest = [ts for ts in stamps if ts < fill["ns"]][-1:] + [ts for ts in stamps if ts == fill["ns"]]
@@ -519,9 +520,11 @@ def test_block_borders_change_no_byte(world, size):
 @st.composite
 def queues(draw):
     """A world whose orders are matched in turn, by any of the rules there are for that, exits and groups among them."""
-    # Not netting = "trades": exits of an entry that fills in slivers may take more turns on a row than have room.
+    trades = draw(st.booleans())
     rules = {
         "matching_order": "in-turn",
+        "netting": "trades" if trades else "position",
+        "slippage_on": draw(st.sampled_from(["fill", "opening"])) if trades else "fill",
         "buying_power": draw(st.sampled_from(["cash", "proceeds", "equity", "off"])),
         "leverage": draw(st.sampled_from([1.0, 2.0])),
         "participation": draw(st.sampled_from(["shared", "each-order"])),
@@ -566,7 +569,7 @@ def types(draw):
     return draw(st.one_of(st.none(), single, bracket, pair))
 
 
-@settings(phases=PHASES, max_examples=60, deadline=None)
+@settings(phases=PHASES, max_examples=120, deadline=None)
 @given(queues())
 def test_in_turn_the_laws_of_orders_hold_and_no_mode_changes_a_byte(world):
     """One terminal state each, with a reason; fills add up to orders and positions; every row or not is the same."""
@@ -600,7 +603,7 @@ def test_the_worlds_are_not_empty():
     """A guard on the guards: among a sample of worlds, things do happen."""
     seen = collections.Counter()
 
-    @settings(phases=PHASES, max_examples=80, deadline=None, database=None, derandomize=True)
+    @settings(phases=PHASES, max_examples=40, deadline=None, database=None, derandomize=False)
     @given(worlds())
     def look(world):
         result = world.run()
@@ -609,6 +612,10 @@ def test_the_worlds_are_not_empty():
         seen["partial"] += result.fills.height > result.orders.filter(pl.col("filled") > 0).height
         seen["trades"] += result.trades.height
 
-    look()
     wanted = [*TERMINAL, "partial", "trades", "insufficient-cash", "requested", "ioc-remainder", "good-till-date"]
-    assert all(seen[what] for what in wanted), seen
+    for _ in range(8):  # as many samples as it takes: which worlds a sample holds is a matter of chance
+        look()
+        missing = [what for what in wanted if not seen[what]]
+        if not missing:
+            break
+    assert missing == []

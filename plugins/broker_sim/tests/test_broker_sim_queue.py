@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from numba import njit
 from qengine_broker_sim import SimulatedBroker
 from qengine_broker_sim.layout import LOG, POWER, RISK_AVERSE
 from qengine_broker_sim.standing import ahead_after
@@ -185,12 +186,13 @@ def test_a_print_that_says_who_took_moves_only_the_side_it_was_taken_from():
 def test_a_new_price_or_more_loses_the_place_and_less_keeps_it():
     quotes, trades = [quote(1, 10.0), quote(4, 10.0)], [trade(3, 8.0), trade(6, 4.0)]
 
-    def amended(**changes):
-        return fills(run(quotes, trades, {2: buy(3), 5: amend(0, **changes)}))
+    def amended(*changes):
+        return fills(run(quotes, trades, {2: buy(3), 5: [amend(0, **change) for change in changes]}))
 
-    assert amended(quantity=2) == [(6, 2.0, 99.0)]
-    assert amended(quantity=4) == []
-    assert amended(limit=99.0) == []
+    assert amended({"quantity": 2}) == [(6, 2.0, 99.0)]
+    assert amended({"limit": 99.0}) == [(6, 2.0, 99.0)]
+    assert amended({"quantity": 4}) == []
+    assert amended({"limit": 98.0}, {"limit": 99.0}) == []
 
 
 def test_an_order_joins_behind_the_quote_that_is_the_last_when_it_arrives():
@@ -267,12 +269,17 @@ def test_orders_in_line_fill_when_hftbacktest_fills_them(model):
 AMOUNTS = st.floats(0.0, 100.0).map(lambda x: round(x, 3))
 
 
+@njit
+def place_after(model, exponent, ahead, before, after, traded):
+    return ahead_after(model, exponent, ahead, before, after, traded)  # which compiled code alone may call
+
+
 @settings(phases=PHASES, max_examples=300, deadline=None)
 @given(AMOUNTS, AMOUNTS, AMOUNTS, AMOUNTS, st.sampled_from([0.1, 1.0, 3.0]))
 def test_a_place_in_the_queue_never_gets_worse(ahead, behind, after, traded, exponent):
     """And risk-averse is never ahead of the others."""
     before = ahead + behind + traded  # what was printed has moved the order up already
-    places = [ahead_after(model, exponent, ahead, before, after, traded) for model in (RISK_AVERSE, POWER, LOG)]
+    places = [place_after(model, exponent, ahead, before, after, traded) for model in (RISK_AVERSE, POWER, LOG)]
     assert all(0.0 <= place <= min(ahead, after) for place in places)
     assert places[0] >= max(places[1:])
 

@@ -8,7 +8,7 @@ import pytest
 from qengine_broker_sim import SimulatedBroker
 from qengine_broker_sim.states import TRANSITIONS
 from qengine_costs import FixedBps, MakerTaker, PerShare, VolumeShare
-from qengine_orders import Limit
+from qengine_orders import Bracket, Limit, MarketOnOpen, OneCancelsOther
 from qengine_strategy import Strategy
 from qengine_strategy.testing import ListFeed, drive
 
@@ -121,19 +121,22 @@ def test_an_order_of_the_last_row_expires_with_the_reason_end_of_data():
     assert result.counts["expirations"] == {"end-of-data": 1}
 
 
-def test_an_order_sent_in_answer_to_the_end_of_data_still_ends():
+LATE = [None, OneCancelsOther(orders=(Limit(price=1.0), Limit(price=2.0))), Bracket(stop_loss=1.0, take_profit=99.0)]
+
+
+@pytest.mark.parametrize("order_type", LATE)
+def test_an_order_sent_in_answer_to_the_end_of_data_still_ends(order_type):
     class Stubborn(Strategy):
         def on_bar(self, ctx, bar):
             ctx.buy("X", 1, limit=1.0)
 
         def on_order(self, ctx, update):
             if update.state is OrderState.EXPIRED:
-                ctx.buy("X", 1)
+                ctx.buy("X", 1, order_type)
 
     result = drive(Stubborn(), FLAT[:1])
-    assert result.orders["state"].to_list() == ["expired", "expired"]
-    assert set(result.orders["reason"]) == {"end-of-data"}
-    assert result.counts["expirations"] == {"end-of-data": 2}
+    assert set(result.orders["state"]) == {"expired"}
+    assert result.counts["expirations"] == {"end-of-data": 1 + (1 if order_type is None else len(order_type.legs()))}
 
 
 def test_an_order_sent_in_on_stop_ends_unfilled():
@@ -659,6 +662,22 @@ def test_an_order_at_the_open_fills_only_on_the_row_that_opens_a_session():
     result = run(hourly(), {2: buy(1, time_in_force="at-open")})
     assert stamps(result) == [DAY + 10 * HOUR]
     assert prices(result) == [14.0]
+
+
+@pytest.mark.parametrize("size", [1, 100])
+def test_each_feed_opens_a_session_with_its_own_first_row(size):
+    """Whichever block it comes in, and though another feed of the same instrument has nothing to trade with there."""
+    first = ListFeed(rows=[bar(DAY + HOUR, 10.0, volume=0.0)])
+    second = ListFeed(rows=[bar(HOUR, 11.0), bar(DAY + HOUR, 12.0)], block_rows=size)
+    script = Script(script={1: [buy(1, time_in_force="at-open")]})
+    result = Engine(feed=[first, second], strategy=script, ledger={"use": "standard"}, broker=SimulatedBroker()).run()
+    assert prices(result) == [12.0]
+
+
+def test_an_order_type_with_a_time_in_force_of_its_own_keeps_it():
+    result = run(hourly(), {2: buy(1, type=MarketOnOpen(), time_in_force="gtd", expires=3 * DAY)})
+    assert result.orders["time_in_force"].to_list() == ["at-open"]
+    assert stamps(result) == [DAY + 10 * HOUR]
 
 
 def test_an_order_at_the_close_fills_only_at_the_close_of_the_row_that_closes_one():

@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 # A function that only compiled code calls: without what Python and C would call, it is compiled in less time.
+# Called from Python, it crashes the interpreter: a test calls it from a compiled function of its own.
 inner: Any = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
 
 # What a model's parameters are to compiled code.

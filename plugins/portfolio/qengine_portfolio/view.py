@@ -84,7 +84,7 @@ class Views:
         self._view: MarketView | None = None
         self._before = MarketView(_NOTHING, BAR, -1)
         self._run = run
-        self._last_open = np.full(len(run.instruments), -1)  # of the session of each instrument's last row
+        self._last_open = np.full((len(run.streams), len(run.instruments)), -1)  # of their last rows' sessions
 
     def of(self, block: Block) -> MarketView:
         """The view of a block. One without market data, as before the first row, has no rows to see."""
@@ -129,7 +129,10 @@ class Views:
         return opens, closes
 
     def add_sessions(self, block: Block) -> None:
-        """Let compiled code see the sessions that the rows of a block belong to. Blocks are asked for in order."""
+        """Let compiled code see the sessions of a block's rows. The blocks of a stream are asked for in order.
+
+        Each stream opens a session with the first row it has of it: blocks of several are cut anywhere.
+        """
         view = self.of(block)
         if view.has_sessions or not len(block):
             return
@@ -139,10 +142,11 @@ class Views:
         ordered, owners = opens[order], codes[order]
         begins = np.concatenate(([True], owners[1:] != owners[:-1]))
         before = np.concatenate(([-1], ordered[:-1]))
-        before[begins] = self._last_open[owners[begins]]
+        last_open = self._last_open[block.stream]
+        before[begins] = last_open[owners[begins]]
         starts = np.empty(len(ts), np.int64)
         starts[order] = ordered != before
-        self._last_open[owners] = ordered  # the last of each instrument stays
+        last_open[owners] = ordered  # the last of each instrument stays
         view.add(session_open=opens, session_close=closes, is_opening=starts)
 
 

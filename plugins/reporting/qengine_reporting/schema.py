@@ -72,8 +72,17 @@ _ORDERS = Table(
         Column("type", "text", "", "Order type: market, limit, stop, or the name of a recipe."),
         Column("limit_price", "float64", _PRICE, "Worst price accepted; null: none.", nullable=True),
         Column("trigger_price", "float64", _PRICE, "Price that activates the order; null: none.", nullable=True),
-        Column("time_in_force", "text", "", "How long the order may rest: gtc, gtd, ioc or fok."),
+        Column(
+            "time_in_force", "text", "", "How long the order may rest: gtc, day, gtd, ioc, fok, at-open or at-close."
+        ),
         Column("tag", "text", "", "The strategy's own label; empty if it gave none."),
+        Column(
+            "parent_id",
+            "int64",
+            "",
+            "The order whose fills activate it, as a bracket's entry; null: none.",
+            nullable=True,
+        ),
         Column("submitted_ts", "timestamp", _TS, "When the strategy sent it."),
         Column("accepted_ts", "timestamp", _TS, "When the broker took it; null: never.", nullable=True),
         Column("closed_ts", "timestamp", _TS, "When it reached its terminal state; null: still open.", nullable=True),

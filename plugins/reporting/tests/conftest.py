@@ -61,8 +61,8 @@ def simulate(
                 got = price + np.sign(quantity) * slip
                 fee = max(1.0, 0.005 * abs(quantity))
                 order_id = len(orders) + 1
-                orders.append((order_id, name, side, abs(quantity), "market", None, None, "gtc", "cross", ts[day - 1],
-                               ts[day - 1], ts[day], "filled", abs(quantity), got, fee, ""))  # fmt: skip
+                orders.append((order_id, name, side, abs(quantity), "market", None, None, "gtc", "cross", None,
+                               ts[day - 1], ts[day - 1], ts[day], "filled", abs(quantity), got, fee, ""))  # fmt: skip
                 fills.append((ts[day], order_id, name, side, abs(quantity), got, fee, slip * abs(quantity), "USD", 1.0))
                 money -= quantity * got + fee
                 if held[name]:
