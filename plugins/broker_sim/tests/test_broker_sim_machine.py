@@ -359,7 +359,9 @@ def test_the_machine_is_not_idle():
 
     wanted = [*TERMINAL, "fills", "amendments", "not-amendable", "end-of-session", "good-till-date"]
     for _ in range(6):  # as many samples as it takes: which runs a sample holds is a matter of chance
-        run_state_machine_as_test(Counting, settings=settings(max_examples=30, database=None, derandomize=False, **STEPS))
+        run_state_machine_as_test(
+            Counting, settings=settings(max_examples=30, database=None, derandomize=False, **STEPS)
+        )
         missing = [what for what in wanted if not seen[what]]
         if not missing:
             break

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from qengine_risk.exits import Exit
 from qengine_risk.halts import KillSwitch, MaxDailyLoss, MaxDrawdown
-from qengine_risk.limits import Instruments, LongOnly, MaxLeverage, MaxOrder, MaxPosition, PriceCollar, price_of
+from qengine_risk.limits import (
+    BorrowLimit,
+    Instruments,
+    LongOnly,
+    MaxLeverage,
+    MaxOrder,
+    MaxPosition,
+    PriceCollar,
+    price_of,
+)
 from qengine_risk.rate import OrderRate
 from qengine_risk.rules import After, ExitRule, HeldPosition, StopLoss, TakeProfit, TimeExit, TrailingStop
 
 __all__ = [
     "After",
+    "BorrowLimit",
     "Exit",
     "ExitRule",
     "HeldPosition",

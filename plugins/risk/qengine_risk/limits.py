@@ -16,7 +16,16 @@ from qengine_risk.patterns import covers
 if TYPE_CHECKING:
     from qengine_core.run import Run
 
-__all__ = ["Instruments", "LongOnly", "MaxLeverage", "MaxOrder", "MaxPosition", "PriceCollar", "price_of"]
+__all__ = [
+    "BorrowLimit",
+    "Instruments",
+    "LongOnly",
+    "MaxLeverage",
+    "MaxOrder",
+    "MaxPosition",
+    "PriceCollar",
+    "price_of",
+]
 
 _SLACK = 1 + 1e-9
 _WHOSE = "Names or patterns such as BTC* of the instruments it is for; empty: all."
@@ -167,6 +176,21 @@ class LongOnly:
         if request.side > 0 or request.is_exit or not covers(self.instruments, request.instrument.name):
             return ""
         return "long-only"
+
+
+@component
+class BorrowLimit:
+    """Nothing may be sold short beyond what can be borrowed; 0 for what is hard to borrow. It counts open sales."""
+
+    quantity: float = param(help="Largest short position that lenders have stock for.", unit="units", ge=0)
+    instruments: tuple[str, ...] = param(default=(), help=_WHOSE)
+
+    def check(self, request: OrderRequest) -> str:
+        """``no-borrow``."""
+        if request.side > 0 or request.is_exit or not covers(self.instruments, request.instrument.name):
+            return ""
+        short = request.working + request.quantity - request.position
+        return "no-borrow" if short > self.quantity * _SLACK else ""
 
 
 def _need_one(rule: object, *names: str) -> None:

@@ -14,7 +14,7 @@ from qengine_core.plugin import (
 )
 from qengine_risk.exits import Exit
 from qengine_risk.halts import KillSwitch, MaxDailyLoss, MaxDrawdown
-from qengine_risk.limits import Instruments, LongOnly, MaxLeverage, MaxOrder, MaxPosition, PriceCollar
+from qengine_risk.limits import BorrowLimit, Instruments, LongOnly, MaxLeverage, MaxOrder, MaxPosition, PriceCollar
 from qengine_risk.rate import OrderRate
 from qengine_risk.rules import ExitRule, StopLoss, TakeProfit, TimeExit, TrailingStop
 
@@ -30,6 +30,7 @@ def risk_rules() -> Iterable[RiskRuleSpec]:
         ("order-rate", "At most so many orders in an interval.", OrderRate),
         ("instruments", "What may be traded, and what may not.", Instruments),
         ("long-only", "No short sales.", LongOnly),
+        ("borrow-limit", "Short sales within what can be borrowed.", BorrowLimit),
         ("max-drawdown", "Halts once equity has fallen so far from its highest.", MaxDrawdown),
         ("max-daily-loss", "Halts for the session once it has lost so much.", MaxDailyLoss),
         ("kill-switch", "Halts when the strategy says so, or at a time.", KillSwitch),

@@ -6,6 +6,7 @@ import pytest
 from qengine_broker_sim import SimulatedBroker
 from qengine_orders import Bracket, Limit, OneCancelsOther, Stop
 from qengine_risk import (
+    BorrowLimit,
     Exit,
     Instruments,
     LongOnly,
@@ -189,6 +190,22 @@ def test_long_only_refuses_what_would_go_short_even_in_two_parts():
     script = {1: [sell(1), buy(10)], 3: [sell(6), sell(5), sell(4)], 5: sell(1)}
     found = ends(run(script, LongOnly()))
     assert found == [refused("long-only"), FILLED, FILLED, refused("long-only"), FILLED, refused("long-only")]
+
+
+def test_shorts_stay_within_what_can_be_borrowed_counting_what_is_being_sold():
+    script = {1: [buy(10), sell(6, "Y"), sell(5, "Y")], 3: [sell(12), sell(9), sell(4)], 5: sell(1)}
+    rules = [BorrowLimit(quantity=5, instruments=["X"]), BorrowLimit(quantity=10, instruments=["Y"])]
+    rows = [*FLAT, *bars([10.0] * 8, "Y")]
+    found = ends(run(script, rules, rows, broker={"buying_power": "off"}))
+    assert found == [
+        FILLED,
+        FILLED,
+        refused("no-borrow"),  # 11 of Y
+        FILLED,  # 2 short
+        refused("no-borrow"),  # 11
+        refused("no-borrow"),  # 6
+        FILLED,  # 3
+    ]
 
 
 def test_a_recipe_is_refused_as_a_whole_and_its_exits_are_no_exposure():
