@@ -16,7 +16,7 @@ from qengine_portfolio.view import KINDS, grades_of
 
 from qengine_broker_sim import entries
 from qengine_broker_sim.board import Board
-from qengine_broker_sim.closing import SessionEnd
+from qengine_broker_sim.closing import AtCloses, SessionEnd, Settlement
 from qengine_broker_sim.costs import COMMISSION, SLIPPAGE
 from qengine_broker_sim.desk import RiskDesk
 from qengine_broker_sim.lastrows import LastRows
@@ -168,14 +168,12 @@ class MatchingBroker(Participant):
         self._amendments: list[tuple[Any, ...]] = []
         self._fills_at_once = settings.fill_timing in ("same-close", "at-once")
         self._waits_for_others, self._waiting = settings.close_order != "as-sent", list[int]()  # for closes together
-        self._session_end: SessionEnd | None = None
+        self._at_closes: list[AtCloses] = []
         if settings.session_end != "day-orders":
-            self._session_end = SessionEnd(
-                run,
-                self.open_orders,
-                lambda order: self._end(order.id - 1, CANCELLED, "end-of-session"),
-                all_of_them=settings.session_end == "cancel-all",
-            )
+            all_of_them = settings.session_end == "cancel-all"
+            self._at_closes.append(SessionEnd(run, self.open_orders, self._end_with_its_session, all_of_them))
+        if settings.settlement_sessions:
+            self._at_closes.append(Settlement(run, self.open_orders, self._books, settings.settlement_sessions))
         self._counts_open_orders = settings.targets_count_open_orders
         self._desk: RiskDesk | None = None
         self._is_special = False  # any of these
@@ -192,7 +190,7 @@ class MatchingBroker(Participant):
         head["books"], head["queues"] = self._books.address, address(self._queues)
         head["forms"] = address(self._form_records)
         head["queue_count"] = len(run.instruments)
-        rules["shorts"] = settings.short_selling
+        rules["shorts"], rules["settles"] = settings.short_selling, settings.settlement_sessions > 0
         for name, fraction in settings.margins.items():
             head[name] = fraction
         head["leverage"], head["forgets"] = settings.leverage, not settings.trigger_memory
@@ -304,8 +302,8 @@ class MatchingBroker(Participant):
         first = self._fill_count[0]
         arrives = order[-1] and not self._has_ended and not self._delays and self._desk is None
         index: int = entries.submit(self._sim, view, self._clock.position.row, now, *order[:-1], arrives)
-        if self._session_end is not None:
-            self._session_end.watch(order[0])
+        for closes in self._at_closes:
+            closes.watch(order[0])
         if self._waits_for_others and order[-1] and not (self._delays or self._has_ended):
             self._wait_for_others(index)
         if self._has_ended:
@@ -484,6 +482,9 @@ class MatchingBroker(Participant):
         """A row at that very time may still fill the order."""
         if self._table.fields["state"][index] in (SUBMITTED, ACCEPTED):
             self._agenda.schedule(ts, Phase.ORDER_TRAFFIC, lambda: self._end(index, EXPIRED, reason), self._clock.now)
+
+    def _end_with_its_session(self, order: Order) -> None:
+        self._end(order.id - 1, CANCELLED, "end-of-session")
 
     def _end_with_session(self, index: int, code: int) -> None:
         """A day order expires when its session closes; if no row has tried it by then, when the next one opens."""
@@ -755,7 +756,7 @@ class MatchingBroker(Participant):
         if run.risk or "position_rule" in run.built:
             self._desk = RiskDesk(run, self._table, self._books, self._sim, self._in_flight)
         takes_time = self._delays or self._fills_at_once or not self._cancels_on_arrival
-        self._is_special = self._announces or takes_time or self._desk is not None or self._session_end is not None
+        self._is_special = self._announces or takes_time or self._desk is not None or bool(self._at_closes)
 
     def on_stop(self) -> None:
         for order in self.open_orders(of_rules=True):

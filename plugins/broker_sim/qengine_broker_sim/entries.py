@@ -594,9 +594,10 @@ def __getattr__(name: str) -> Any:
 @functools.cache
 def execute_address() -> tuple[int, Any]:
     """Where the compiled function is that settles a fill, and what keeps it there."""
+    stamp = _STAMP  # closed over: of a global, numba's cache knows nothing
 
     def execute(sim, view, row, index, base, size, taken, most, at_market, all_or_none):
-        _ = _STAMP
+        _ = stamp
         return settle_part(sim, view, row, index, base, size, taken, most, at_market != 0, all_or_none != 0)
 
     return address_of(execute, *EXECUTE)

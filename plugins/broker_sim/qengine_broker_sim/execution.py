@@ -169,7 +169,7 @@ def admit(sim, index, mark, now):
         if amount > (booking.available(books, account) - owner.reserved) * _SLACK:
             _stop_selling(position, order, quantity, YES)
             return INSUFFICIENT_CASH
-    elif sells and is_at_market:
+    elif sells and is_at_market and not rules.settles:
         amount = -quantity * unit
     if amount == amount and amount != 0.0:  # NaN: no price is known yet, so the fill will tell
         order.reserved = amount
@@ -239,7 +239,7 @@ def _covered(sim, order, quantity, price, fee):
             return quantity, NO_REASON
         return closing, INSUFFICIENT_CASH
     unit = price * booking.unit_value(books, order.code)
-    available = booking.available(books, order.account) + (closing * unit if sells else 0.0)
+    available = booking.available(books, order.account) + (closing * unit if sells and not rules.settles else 0.0)
     if opening * unit + fee <= available * _SLACK:
         return quantity, NO_REASON
     if not head.reduces:

@@ -612,17 +612,17 @@ def _snapshot(sim, code):
     for place in range(len(relatives)):
         orders[place] = orders_of(sim)[relatives[place]]
     accounts = rules.account_count
-    positions = np.empty((accounts, 5))
-    owners = np.empty((accounts, 5))
+    positions = np.empty((accounts, 6))
+    owners = np.empty((accounts, 6))
     for account in range(accounts):
         position = booking.positions_of(books)[booking.place_of(books, account, code)]
         positions[account, 0], positions[account, 1] = position.quantity, position.average_price
         positions[account, 2], positions[account, 3] = position.realised_pnl, position.selling
-        positions[account, 4] = position.sellers
+        positions[account, 4], positions[account, 5] = position.sellers, position.unsettled
         owner = booking.accounts_of(books)[account]
         owners[account, 0], owners[account, 1] = owner.reserved, owner.reservations
         owners[account, 2], owners[account, 3] = owner.month_quantity, owner.month_notional
-        owners[account, 4] = owner.month
+        owners[account, 4], owners[account, 5] = owner.month, owner.unsettled
     cash = booking.cash_array(books).copy()
     saved = np.array([float(rules.fill_count), float(head.event_count), booking.marks_of(books)[code]])
     return (relatives, orders), positions, cash, owners, saved
@@ -643,11 +643,11 @@ def _restore(sim, code, saved_orders, positions, cash, owners, saved):
             booking.list_as_held(books, account, code, was_held)
         position.quantity, position.average_price = positions[account, 0], positions[account, 1]
         position.realised_pnl, position.selling = positions[account, 2], positions[account, 3]
-        position.sellers = int(positions[account, 4])
+        position.sellers, position.unsettled = int(positions[account, 4]), positions[account, 5]
         owner = booking.accounts_of(books)[account]
         owner.reserved, owner.reservations = owners[account, 0], int(owners[account, 1])
         owner.month_quantity, owner.month_notional = owners[account, 2], owners[account, 3]
-        owner.month = int(owners[account, 4])
+        owner.month, owner.unsettled = int(owners[account, 4]), owners[account, 5]
     booking.cash_array(books)[:] = cash
     rules.fill_count = int(saved[0])
     head.event_count = int(saved[1])

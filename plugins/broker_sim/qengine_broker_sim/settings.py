@@ -66,6 +66,13 @@ class SimulatedBroker:
     short_selling: bool = param(
         default=False, help="Whether positions may go short; shorts are then fully collateralised under 'cash'."
     )
+    settlement_sessions: int = param(
+        default=0,
+        help="Under 'cash': what a sale has brought can be spent after the close of so many sessions, its own "
+        "included; 0: at once. US stocks settle after 1 since 28 May 2024, after 2 before (17 CFR 240.15c6-1).",
+        unit="sessions",
+        ge=0,
+    )
     shortfall: Literal["reject", "reduce"] = param(
         default="reject",
         help="What a fill does that the cash does not cover: cancel the order, or fill what it covers.",
@@ -292,6 +299,11 @@ class SimulatedBroker:
         )
         if self.watches_margin and self.fill_timing == "at-once":
             raise ConfigError("fill_timing = 'at-once' has no liquidation yet: choose another, or liquidation = 'off'.")
+        if self.settlement_sessions and self.buying_power != "cash":
+            raise ConfigError(
+                f"settlement_sessions = {self.settlement_sessions} needs buying_power = 'cash', not "
+                f"{self.buying_power!r}: other accounts may spend what a sale brings before it has settled."
+            )
         if self.buying_power == "percent-margin" and self.maintenance_margin > self.initial_margin:
             raise ConfigError(
                 f"maintenance_margin = {self.maintenance_margin} must not exceed initial_margin = "

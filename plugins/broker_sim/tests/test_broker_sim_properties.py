@@ -235,19 +235,23 @@ def worlds(draw, **fixed):
         ),
         "trail_mark": draw(st.sampled_from(["extreme", "close"])),
         "mid_bar": draw(st.sampled_from(["next-bar", "next-bar", "same-bar"])),
+        "settlement_sessions": draw(st.sampled_from([0, 0, 1, 2])),
         "entry_latency": draw(st.sampled_from([0.0, 0.0, 2e-6])),  # of two nanoseconds, as rows are apart
         "response_latency": draw(st.sampled_from([0.0, 0.0, 3e-6])),
     }
     script = collections.defaultdict(list)
     for call, action in draw(st.lists(st.tuples(st.integers(0, 9), actions(names)), min_size=3, max_size=14)):
         script[call].append(action)
+    rules |= fixed
+    if rules["buying_power"] != "cash":
+        rules["settlement_sessions"] = 0
     return World(
         instruments=instruments,
         streams=tuple(streams),
         script=dict(script),
         every=draw(st.sampled_from([None, None, 2, 3])),
         timers=tuple(draw(st.lists(st.integers(1, 30), max_size=2))),
-        broker=SimulatedBroker(**rules | fixed),
+        broker=SimulatedBroker(**rules),
         commission=draw(
             st.sampled_from(
                 [

@@ -196,7 +196,7 @@ def short_value_of(books, account):
 @inner
 def available(books, account):
     """Money that a new position may take, before reservations."""
-    cash = cash_of(books, account)
+    cash = cash_of(books, account) - accounts_of(books)[account].unsettled
     return cash - 2 * short_value_of(books, account) if heads_of(books)[0].shorts else cash
 
 
@@ -273,7 +273,11 @@ def book_fill(books, account, code, side, quantity, price, fee):
         cash[account * head.currency_count + instrument.currency] -= paid
     position = positions_of(books)[place_of(books, account, code)]
     was_held = position.quantity != 0.0
-    change_position(position, side, quantity, price, multiplier)
+    closed = change_position(position, side, quantity, price, multiplier)
+    if head.settles and side < 0:  # what opens a short is locked anyway
+        proceeds = closed * price * unit_value(books, code)
+        position.unsettled += proceeds
+        accounts_of(books)[account].unsettled += proceeds
     is_held = position.quantity != 0.0
     if was_held != is_held:
         list_as_held(books, account, code, is_held)

@@ -24,6 +24,7 @@ POSITION = np.dtype(
         ("realised_pnl", "f8"),  # gross of commission
         ("selling", "f8"),  # what open sell orders would take away
         ("sellers", "i8"),  # how many of them there are
+        ("unsettled", "f8"),  # what sales of it have brought and cannot be spent yet, in the ledger's currency
     ]
 )
 
@@ -31,6 +32,7 @@ ACCOUNT = np.dtype(
     [
         ("reserved", "f8"),  # by open orders; less than nothing where they free more than they take
         ("reservations", "i8"),
+        ("unsettled", "f8"),  # of all its positions
         ("held_count", "i8"),
         ("month", "i8"),  # the calendar month that the next two are of
         ("month_quantity", "f8"),
@@ -69,7 +71,7 @@ HEAD = np.dtype(
     [
         *((name, "i8") for name in ("positions", "accounts", "instruments", "cash", "rates", "marks", "held", "fills")),
         *((name, "i8") for name in ("account_count", "instrument_count", "currency_count", "fill_count")),
-        *((name, "i8") for name in ("checks", "shorts", "fill_room")),
+        *((name, "i8") for name in ("checks", "shorts", "settles", "fill_room")),
         ("pairs", "i8"),
         ("foreign", "i8"),  # how many currencies there are besides the ledger's
         ("converts", "i8"),  # whether what a fill pays or brings in one of them is exchanged at once
