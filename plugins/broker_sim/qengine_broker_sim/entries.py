@@ -74,7 +74,7 @@ from qengine_broker_sim.matching import match_instant
 from qengine_broker_sim.resting import forms_of, heads_of, link, next_match, orders_of, queues_of, refresh, views_of
 from qengine_broker_sim.standing import fills_at_all, next_standing, note_quotes, stand
 
-__all__ = ["execute_address"]  # and the entry points, which are made when they are asked for
+__all__ = ["execute_address", "one_of_each_group"]  # and the entry points, which are made when they are asked for
 
 
 @inner
@@ -589,6 +589,11 @@ def __getattr__(name: str) -> Any:
             globals().update(zip(names, map(direct, make(_STAMP)), strict=True))
             return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def one_of_each_group() -> list[str]:
+    """Names of entry points such that asking for each compiles all."""
+    return [names[0] for names in _GROUPS]
 
 
 @functools.cache

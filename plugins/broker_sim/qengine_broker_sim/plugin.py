@@ -1,18 +1,28 @@
-"""What this plugin announces: the simulated broker, and measured latencies."""
+"""What this plugin announces: the simulated broker, measured latencies, and a command that compiles."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from qengine_broker_sim.compiling import CompileCommand
 from qengine_broker_sim.latency import MeasuredLatency
 from qengine_broker_sim.settings import SimulatedBroker
-from qengine_core.plugin import BrokerSpec, LatencySpec, implements
+from qengine_core.plugin import BrokerSpec, CommandSpec, LatencySpec, implements
 
 
 @implements.brokers
 def brokers() -> Iterable[BrokerSpec]:
     yield BrokerSpec(
         name="simulated", summary="Matches orders against market data, next open first.", component=SimulatedBroker
+    )
+
+
+@implements.commands
+def commands() -> Iterable[CommandSpec]:
+    yield CommandSpec(
+        name="compile",
+        summary="Compile the simulated broker now, so that no run waits for it.",
+        component=CompileCommand,
     )
 
 
