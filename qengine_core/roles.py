@@ -151,8 +151,10 @@ class Broker(Protocol):
         """The signed quantity that an account's open orders may add to a position; exits and triggers do not count."""
         ...
 
-    def exposure(self, code: int = -1, side: int = 1, quantity: float = 0.0) -> tuple[float, float, float]:
-        """What is at work, in the account's currency, if all that is open fills: gross, long and short.
+    def exposure(
+        self, code: int = -1, side: int = 1, quantity: float = 0.0, account: int = 0
+    ) -> tuple[float, float, float]:
+        """What an account has at work, in the ledger's currency, if all that is open fills: gross, long and short.
 
         By instrument, the worst of its position as it is, with all that would be bought, and with all that would be
         sold; ``long`` and ``short`` are net, with everything bought or sold. Orders that can only reduce a position

@@ -27,7 +27,8 @@ class Run:
 
     The ledger is built first, then the broker, risk and position rules, financing and the strategies: each may use
     what exists already, and all of them exist when ``on_start`` is called. ``building`` is the number, among those
-    of its kind, of the component that is being built.
+    of its kind, of the component that is being built, and ``account`` the number of the account that it is for, if for
+    one only.
     """
 
     clock: SimulatedClock
@@ -41,6 +42,7 @@ class Run:
     built: dict[str, Any] = attrs.field(init=False, factory=dict)
     risk: list[RiskRule] = attrs.field(init=False, factory=list)
     building: int = attrs.field(init=False, default=0)
+    account: int | None = attrs.field(init=False, default=None)
     _sessions: list[Sessions] = attrs.field(init=False, factory=list)
 
     @codes.default
@@ -51,8 +53,9 @@ class Run:
         """The run's seeded generator of that name."""
         return self.random(name)
 
-    def add(self, kind: str, component: Any) -> None:
+    def add(self, kind: str, component: Any, account: int | None = None) -> None:
         """Build what acts for a component in this run; what is on the timeline joins the participants, once."""
+        self.account = account
         part = component.build(self) if hasattr(component, "build") else component
         self.built[kind] = part
         if kind == "risk":

@@ -247,7 +247,8 @@ class OrderRequest(NamedTuple):
     the signed quantity held, and ``working`` what open orders of the same side may still trade, those left out that
     can only reduce a position. ``unit_value`` is what a price of 1 is worth, in the account's currency (NaN where no
     rate is known). ``is_exit`` says that the order can but bring the position closer to zero.
-    ``waits`` marks a leg that waits for another to fill; its prices may be distances from that fill.
+    ``waits`` marks a leg that waits for another to fill; its prices may be distances from that fill. ``account`` is
+    the number of the ledger's account that it trades for: position and open orders are that account's.
     """
 
     ts: int
@@ -265,6 +266,7 @@ class OrderRequest(NamedTuple):
     working: float
     is_exit: bool
     waits: bool
+    account: int = 0
 
 
 class Fill(NamedTuple):

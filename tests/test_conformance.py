@@ -68,6 +68,7 @@ EXAMPLES = {
     ("position_rule", "take-profit"): {"amount": 3.0},
     ("position_rule", "time-exit"): {"bars": 20},
     ("position_rule", "trailing-stop"): {"fraction": 0.1},
+    ("risk", "borrow-limit"): {"quantity": 1_000.0},
     ("risk", "instruments"): {"blocked": ("GME",)},
     ("risk", "max-daily-loss"): {"fraction": 0.03},
     ("risk", "max-drawdown"): {"fraction": 0.2},

@@ -641,11 +641,13 @@ class MatchingBroker(Participant):
         """The signed quantity that open orders of an instrument may still trade, but for exits and triggers."""
         return entries.pending(self._sim, account, code) if self._open[0] and self._counts_open_orders else 0.0
 
-    def exposure(self, code: int = -1, side: int = 1, quantity: float = 0.0) -> tuple[float, float, float]:
-        """What is at work if all that is open fills, and one order more: gross, long and short. See the role."""
+    def exposure(
+        self, code: int = -1, side: int = 1, quantity: float = 0.0, account: int = 0
+    ) -> tuple[float, float, float]:
+        """What an account has at work if all that is open fills, and one order more. See the role."""
         view, row = self._see(self._clock.block), self._clock.position.row
         gross, long, short = (
-            entries.exposure(self._sim, view, row, 0, code, side, float(quantity), which) for which in range(3)
+            entries.exposure(self._sim, view, row, account, code, side, float(quantity), which) for which in range(3)
         )
         return gross, long, short
 

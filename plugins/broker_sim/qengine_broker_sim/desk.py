@@ -71,6 +71,7 @@ class RiskDesk:
             working=working,
             is_exit=is_exit,
             waits=self._is_child(index),
+            account=field("account", index),
         )
 
     def _field(self, name: str, index: int) -> Any:

@@ -32,8 +32,6 @@ def books_of(settings: StandardLedger, run: Run) -> Books:
 def seats_of(settings: StandardLedger, run: Run) -> list[int]:
     """The account's number of each strategy. Raises ConfigError where accounts and strategies do not match."""
     names, count = list(settings.accounts), len(run.components["strategy"])
-    if len(names) > 1 and (run.components.get("risk") or run.components.get("position_rule")):
-        raise ConfigError("Risk rules and position rules watch one account, not several: leave either of them out.")
     if settings.strategies:
         for name in settings.strategies:
             if name not in names:

@@ -301,9 +301,3 @@ def test_accounts_that_do_not_match_the_strategies_are_refused(ledger, sentence)
     strategies = [Buyer(quantity=1.0), Buyer(quantity=1.0)]
     with pytest.raises(ConfigError, match=sentence):
         Engine(feed=ListFeed(rows=bars([10.0])), strategy=strategies, ledger=ledger).run()
-
-
-def test_risk_rules_beside_several_accounts_are_refused():
-    strategies, ledger = [Buyer(quantity=1.0), Buyer(quantity=1.0)], {"accounts": {"a": 1.0, "b": 1.0}}
-    with pytest.raises(ConfigError, match="watch one account, not several"):
-        Engine(feed=ListFeed(rows=bars([10.0])), strategy=strategies, ledger=ledger, risk="kill-switch").run()

@@ -40,7 +40,10 @@ class PositionCheck:
             return "no-price"
         if settings.notional is not None and value > settings.notional * _SLACK:
             return "max-position-notional"
-        if settings.fraction is not None and value > settings.fraction * self._ledger.equity * _SLACK:
+        if (
+            settings.fraction is not None
+            and value > settings.fraction * self._ledger.accounts[request.account].equity * _SLACK
+        ):
             return "max-position-fraction"
         return ""
 
@@ -58,8 +61,8 @@ class LeverageCheck:
         if request.mark != request.mark:
             return "no-price"
         settings, run = self._settings, self._run
-        equity = run.ledger.equity
-        gross, long, short = run.broker.exposure(request.code, request.side, request.quantity)
+        equity = run.ledger.accounts[request.account].equity
+        gross, long, short = run.broker.exposure(request.code, request.side, request.quantity, request.account)
         if settings.gross is not None and gross > settings.gross * max(equity, 0.0) * _SLACK:
             return "max-gross-leverage"
         net = long if request.side > 0 else -short

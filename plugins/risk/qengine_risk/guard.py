@@ -66,8 +66,9 @@ class _Exit:
 
 @attrs.define
 class _Held:
-    """A position under guard."""
+    """A position under guard, of one account."""
 
+    account: int
     code: int
     side: int
     opened_ts: int
@@ -94,8 +95,8 @@ class Guard(Participant):
 
     def __init__(self, run: Run) -> None:
         self._run = run
-        self._rules: list[ExitRule] = []
-        self._held: dict[int, _Held] = {}
+        self._rules: list[tuple[int | None, ExitRule]] = []  # with the account that a rule is for, if for one
+        self._held: dict[tuple[int, int], _Held] = {}  # by account and instrument
         self._counts: list[_Count] = []
         self._bars = _bar_streams(run)
         self._is_over = False
@@ -112,47 +113,48 @@ class Guard(Participant):
         return guard
 
     def join(self, rule: ExitRule) -> Guard:
-        """Keep one rule more."""
-        self._rules.append(rule)
+        """Keep one rule more: a strategy's for the account that it trades, another one for all."""
+        self._rules.append((self._run.account, rule))
         return self
 
     # Positions --------------------------------------------------------------------------------------
 
     def _on_fill(self, fill: Fill) -> None:
         if not self._is_over:
-            self._follow(fill.code, fill.ts)
+            self._follow(fill.order.account, fill.code, fill.ts)
 
     def _on_order(self, update: OrderUpdate) -> None:
         """Somebody else has taken an exit off the market: put it back, unless the position is gone."""
-        held = self._held.get(update.order.code)
+        held = self._held.get((update.order.account, update.order.code))
         if self._is_over or held is None or update.state is not OrderState.CANCELLED:
             return
         if any(exit.order == update.order for exit in held.exits):
-            self._follow(held.code, update.ts)
+            self._follow(held.account, held.code, update.ts)
 
-    def _follow(self, code: int, ts: int) -> None:
-        """Make the exits of an instrument fit what is held of it."""
-        position = self._run.ledger.positions[code]
-        quantity, held = position.quantity, self._held.get(code)
+    def _follow(self, account: int, code: int, ts: int) -> None:
+        """Make the exits of an instrument fit what an account holds of it."""
+        position = self._run.ledger.accounts[account].positions[code]
+        quantity, held = position.quantity, self._held.get((account, code))
         if held is not None and quantity * held.side <= 0:
             self._let_go(held)
             held = None
         if quantity == 0:
             return
         if held is None:
-            held = self._take_up(code, 1 if quantity > 0 else -1, ts)
+            held = self._take_up(account, code, 1 if quantity > 0 else -1, ts)
         for exit in held.exits:
             if not exit.waits:
                 self._fit(held, exit, position)
         held.average_price = position.average_price
 
-    def _take_up(self, code: int, side: int, ts: int) -> _Held:
+    def _take_up(self, account: int, code: int, side: int, ts: int) -> _Held:
         """Guard a new position: exits that are held back begin to wait."""
         name = self._run.instruments[code].name
-        exits = [_Exit(rule) for rule in self._rules if covers(rule.instruments, name)]
-        held = self._held[code] = _Held(code, side, ts, exits)
+        rules = [rule for whose, rule in self._rules if whose in (None, account) and covers(rule.instruments, name)]
+        exits = [_Exit(rule) for rule in rules]
+        held = self._held[account, code] = _Held(account, code, side, ts, exits)
         for exit in exits:
-            after = exit.rule.after(self._view(held, self._run.ledger.positions[code], is_new=True))
+            after = exit.rule.after(self._view(held, self._position(held), is_new=True))
             if after is not None and after.bars:
                 self._count(held, exit, after.bars)
             elif after is not None:
@@ -161,7 +163,7 @@ class Guard(Participant):
 
     def _let_go(self, held: _Held) -> None:
         """The position is gone, and with it what would have left it."""
-        del self._held[held.code]
+        del self._held[held.account, held.code]
         self._counts = [count for count in self._counts if count.held is not held]
         for exit in held.exits:
             if exit.timer is not None:
@@ -192,7 +194,10 @@ class Guard(Participant):
     def _send(self, held: _Held, exit: _Exit, leg: Leg, quantity: float) -> None:
         leg = leg._replace(reduce_only=True, yields=True, tag=leg.tag or exit.rule.name)
         tif = exit.rule.time_in_force
-        exit.order = self._run.broker.submit(held.code, -held.side, quantity, _Recipe(leg), tif)
+        exit.order = self._run.broker.submit(held.code, -held.side, quantity, _Recipe(leg), tif, account=held.account)
+
+    def _position(self, held: _Held) -> PositionView:
+        return self._run.ledger.accounts[held.account].positions[held.code]
 
     def _view(self, held: _Held, position: PositionView, *, is_new: bool) -> HeldPosition:
         average, best = position.average_price, position.average_price
@@ -261,8 +266,8 @@ class Guard(Participant):
     def _fall_due(self, held: _Held, exit: _Exit) -> None:
         """The time of an exit has come."""
         exit.bars_left, exit.timer = 0, None
-        if self._held.get(held.code) is held:
-            self._fit(held, exit, self._run.ledger.positions[held.code])
+        if self._held.get((held.account, held.code)) is held:
+            self._fit(held, exit, self._position(held))
 
     def on_stop(self) -> None:
         self._is_over = True

@@ -64,12 +64,14 @@ class Halt(Participant):
             if self._action == "flatten" or not self._is_exit(order):
                 run.broker.cancel(order, why)
         if self._action == "flatten":
-            for code in run.ledger.held():
-                quantity = run.ledger.positions[code].quantity
-                run.broker.submit(code, -1 if quantity > 0 else 1, abs(quantity), Exit(), tag=why)
+            for number, account in enumerate(run.ledger.accounts):
+                for code in account.held():
+                    quantity = account.quantity(code)
+                    side = -1 if quantity > 0 else 1
+                    run.broker.submit(code, side, abs(quantity), Exit(), tag=why, account=number)
 
     def _is_exit(self, order: Order) -> bool:
-        held = self._run.ledger.positions[order.code].quantity
+        held = self._run.ledger.accounts[order.account].quantity(order.code)
         return held * order.side < 0 and order.remaining <= abs(held)
 
     def counts(self) -> Mapping[str, Any]:

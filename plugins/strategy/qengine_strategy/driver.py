@@ -75,7 +75,7 @@ class StrategyDriver(Participant):
         self._watches = tuple(dict.fromkeys(self._sessions.values()))
         self._listen()
         for rule in strategy.position_rules():
-            run.add("position_rule", rule)
+            run.add("position_rule", rule, self._account)
 
     # Interest ---------------------------------------------------------------------------------------
 
