@@ -299,6 +299,7 @@ class MatchingBroker(Participant):
     def _send_with_care(self, view: int, now: int, *order: Any) -> int:
         """Send an order where more may come of it at once than a record, or where it takes time to arrive."""
         self._make_room()
+        self._note_the_market(order[0])
         first = self._fill_count[0]
         arrives = order[-1] and not self._has_ended and not self._delays and self._desk is None
         index: int = entries.submit(self._sim, view, self._clock.position.row, now, *order[:-1], arrives)
@@ -348,17 +349,23 @@ class MatchingBroker(Participant):
         self._table.fields["form"][index] = self._number_of(tuple(form))
 
     def _wait_for_others(self, index: int) -> None:
-        """Fill an order together with all others of this instant, at its closes."""
+        """Fill an order together with all others of this instant, at its closes; between rows there are none."""
+        if not self._clock.is_on_row:
+            self._settle(self._clock.block, [index])
+            return
         if not self._waiting:
             block, now = self._clock.block, self._clock.now
-            self._agenda.schedule(now, Phase.ORDER_TRAFFIC, lambda: self._settle(block), now)
+            self._agenda.schedule(now, Phase.ORDER_TRAFFIC, lambda: self._settle_waiting(block), now)
         self._waiting.append(index)
 
-    def _settle(self, block: Block) -> None:
-        """Fill the orders that have been waiting, at the closes of the rows of this instant in ``block``."""
-        sent = np.array(self._waiting, np.int64)
-        self._waiting.clear()
-        now = self._clock.now
+    def _settle_waiting(self, block: Block) -> None:
+        waiting, self._waiting = self._waiting, []
+        self._head["is_trading"] = True
+        self._settle(block, waiting)
+
+    def _settle(self, block: Block, waiting: Sequence[int]) -> None:
+        """Fill orders at the closes of the rows of this instant in ``block``, if there are any."""
+        sent, now = np.array(waiting, np.int64), self._clock.now
         row = int(block.ts.searchsorted(now, side="right")) - 1
         self._make_room()
         entries.settle(self._sim, self._see(block), row, now, address(sent), len(sent))
@@ -381,8 +388,13 @@ class MatchingBroker(Participant):
         self._last_arrival = max(self._last_arrival, sent + self._latency.entry(sent))
         self._agenda.schedule(self._last_arrival, Phase.ORDER_TRAFFIC, action, now)
 
+    def _note_the_market(self, code: int) -> None:
+        """Let the compiled core know whether there is a close to fill at: the row that is being handled has one."""
+        self._head["is_trading"] = self._clock.is_on_row
+
     def _arrive(self, indices: Sequence[int]) -> None:
         clock = self._clock
+        self._note_the_market(self._table.fields["code"][indices[0]])
         for index in indices:
             self._in_flight.pop(index, None)
             self._make_room()
@@ -818,16 +830,9 @@ class AtOnceBroker(MatchingBroker):
     def end_segment(self, segment: Segment) -> None:
         entries.note(self._sim, self._see(segment.block), segment.stop)
 
-    def _send_with_care(self, view: int, now: int, *order: Any) -> int:
-        self._ask_the_calendar(order[0], now)
-        return super()._send_with_care(view, now, *order)
-
-    def _arrive(self, indices: Sequence[int]) -> None:
-        self._ask_the_calendar(self._table.fields["code"][indices[0]], self._clock.now)
-        super()._arrive(indices)
-
-    def _ask_the_calendar(self, code: int, now: int) -> None:
+    def _note_the_market(self, code: int) -> None:
         """Let the compiled core know whether an instrument is being traded."""
+        now = self._clock.now
         self._head["is_trading"] = self._run.sessions(code).for_order(now).open_ts <= now
 
 

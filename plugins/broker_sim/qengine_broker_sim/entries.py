@@ -149,6 +149,8 @@ def _try_close(sim, seen_by, row, index, now):
     """Fill an order at the close of its instrument's bar of this instant; return why it may not have filled."""
     order, seen = orders_of(sim)[index], views_of(seen_by)[0]
     ts, codes = times_at(seen.ts), codes_at(seen.codes)
+    if not heads_of(sim)[0].is_trading:  # the order was sent between rows
+        return NO_PRICE
     row = min(row, seen.rows - 1)
     while row >= 0 and ts[row] == now and codes[row] != order.code:
         row -= 1

@@ -514,7 +514,7 @@ def test_two_runs_of_one_composition_are_identical(world):
 
 
 @settings(phases=PHASES, max_examples=60, deadline=None)
-@given(st.one_of(worlds(), worlds(fill_timing="at-once")), st.sampled_from([1, 2, 5]))
+@given(st.one_of(worlds(), worlds(fill_timing="at-once"), worlds(fill_timing="same-close")), st.sampled_from([1, 2, 5]))
 def test_block_borders_change_no_byte(world, size):
     cut = attrs.evolve(world, streams=tuple((kind, rows, size, interval) for kind, rows, _, interval in world.streams))
     for name in TABLES:

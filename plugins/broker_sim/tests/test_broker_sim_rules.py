@@ -560,6 +560,25 @@ def test_under_same_close_a_market_order_fills_at_the_close_it_was_sent_on():
     assert (prices(result), stamps(result)) == ([11.0], [1])
 
 
+@pytest.mark.parametrize("size", [1, 100])
+@pytest.mark.parametrize("close_order", ["as-sent", "by-value"])
+def test_under_same_close_an_order_sent_between_bars_waits_for_the_next(size, close_order):
+    class Timed(Strategy):
+        def on_start(self, ctx):
+            ctx.set_timer("t", at=2)
+
+        def on_bar(self, ctx, bar):
+            pass
+
+        def on_timer(self, ctx, name):
+            ctx.buy("X", 1)
+
+    rows = [bar(1, 10.0, close=11.0), bar(2, 12.0, close=13.0), bar(3, 14.0, close=15.0)]
+    broker = SimulatedBroker(fill_timing="same-close", close_order=close_order)
+    result = drive(Timed(), rows, broker=broker, block_rows=size)
+    assert (prices(result), stamps(result)) == ([14.0], [3])
+
+
 def test_under_same_close_the_volume_cap_is_shared_too():
     rows = [bar(1, 10.0, volume=10.0), bar(2, 12.0, volume=100.0)]
     result = run(rows, {1: [buy(3), buy(4)]}, fill_timing="same-close", participation_limit=0.5)
