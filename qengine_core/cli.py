@@ -160,7 +160,10 @@ def _listed(variable: str) -> list[str] | None:
 
 def _with_notes(sentence: str, error: BaseException) -> str:
     """What others noted on the error on its way up, such as where the log of the run is."""
-    return " ".join([sentence, *getattr(error, "__notes__", [])])
+    notes = getattr(error, "__notes__", [])
+    if notes and not sentence.endswith((".", "!", "?")):  # what somebody's code raised
+        sentence += "."
+    return " ".join([sentence, *notes])
 
 
 def _one_sentence(error: Exception) -> str:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from qengine_core.plugin import ConfigError, DataError, did_you_mean
 from qengine_feeds.components import Adjust, TableFeed
 from qengine_feeds.parts import CsvPart, FramePart, Part
-from qengine_feeds.stamps import BadStamp, Stamps
+from qengine_feeds.stamps import BadStamp, Stamps, as_numpy
 
 __all__ = ["OPTIONAL", "REQUIRED", "Layout", "Rows"]
 
@@ -173,7 +173,7 @@ class Layout:
         if not pa.types.is_dictionary(array.type):
             array = pc.dictionary_encode(array)
         if array.null_count or array.indices.null_count:
-            row = int(np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))[0])
+            row = int(np.flatnonzero(as_numpy(array.is_null()))[0])
             raise DataError(
                 f"{self.part.label}, row {first + row + 1}, column {self.instrument}: the instrument is missing; "
                 "every row needs one."
@@ -181,7 +181,7 @@ class Layout:
         known = np.array([ranks.get(str(name), -1) for name in array.dictionary.to_pylist()], np.int32)
         if len(known) == 1:
             return np.full(length, known[0], np.int32)
-        ranked: npt.NDArray[np.int32] = known[array.indices.to_numpy(zero_copy_only=False)]
+        ranked: npt.NDArray[np.int32] = known[as_numpy(array.indices)]
         return ranked
 
     def _column(self, name: str, array: pa.Array, canonical: bool, first: int) -> npt.NDArray[Any]:
@@ -190,7 +190,7 @@ class Layout:
         if pa.types.is_decimal(kind):
             array, kind = array.cast(pa.float64()), pa.float64()
         if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-            values = array.to_numpy(zero_copy_only=False)  # nulls of whole numbers make float64 with NaN
+            values = as_numpy(array)  # nulls of whole numbers make float64 with NaN
             wanted = np.float64 if canonical else values.dtype
             return np.ascontiguousarray(values, wanted)
         if canonical:
@@ -235,7 +235,7 @@ def _texts(array: pa.Array) -> npt.NDArray[Any]:
     """Text as an object array whose equal values are one object."""
     encoded = array if pa.types.is_dictionary(array.type) else pc.dictionary_encode(array)
     words = np.array([*encoded.dictionary.to_pylist(), None], object)
-    return words[encoded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)]  # type: ignore[no-any-return]
+    return words[as_numpy(encoded.indices.fill_null(len(words) - 1))]  # type: ignore[no-any-return]
 
 
 def _called(kind: pa.DataType) -> str:
