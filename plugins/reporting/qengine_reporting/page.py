@@ -60,7 +60,7 @@ _GROUPS = {
         "average_holding_days",
     ),
 }
-_NAMES = {"sha256": "SHA-256"}
+_NAMES = {"sha256": "SHA-256", "first_ts": "First row known"}
 _LABELS = {
     "cagr": "CAGR",
     "var_95": "Value at risk, 95%",
@@ -284,8 +284,14 @@ def _source(source: Mapping[str, Any]) -> dict[str, Any]:
     rows = "not counted beforehand" if source["rows"] is None else f"{source['rows']:,}"
     first = [("Rows", rows), ("Instruments", _listed(source["instruments"])), ("Columns", ", ".join(source["columns"]))]
     known = {"kind", "columns", "instruments", "rows"}
-    rest = [(_NAMES.get(k) or _spoken(k), _value(v)) for k, v in source.items() if k not in known]
+    rest = [(_NAMES.get(k) or _spoken(k), _fact(k, v)) for k, v in source.items() if k not in known]
     return {"kind": source["kind"], "facts": [*first, *rest]}
+
+
+def _fact(key: str, value: Any) -> str:
+    if key.endswith("_ts") and isinstance(value, int):
+        return f"{np.datetime64(value, 'ns').astype('datetime64[s]')}Z"
+    return _value(value)
 
 
 def _listed(names: list[str]) -> str:
