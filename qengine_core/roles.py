@@ -134,6 +134,21 @@ class Broker(Protocol):
         """Cancel an order and send another on its side, in one step; ``request`` is as for ``submit``."""
         ...
 
+    def split(self, code: int, ratio: float) -> None:
+        """Turn each unit of an instrument's open orders into ``ratio`` units, and divide their prices by it.
+
+        Quantities are rounded down to lots; an order of which nothing is left is cancelled as ``split``. An
+        ``OrderUpdate`` with the action "split" tells of the others.
+        """
+        ...
+
+    def close_out(self, code: int, price: float, reason: str) -> None:
+        """End all trading in an instrument: cancel its open orders, close every position at a price, refuse new orders.
+
+        All of it happens at once, for ``reason``; the fills cost nothing.
+        """
+        ...
+
     def legs(self, order: Order) -> Sequence[Order]:
         """All orders that one recipe made, in its order."""
         ...
@@ -252,6 +267,10 @@ class Ledger(AccountView, Protocol):
     @property
     def currencies(self) -> Sequence[str]:
         """The currencies that accounts may hold cash in, the ledger's own first."""
+        ...
+
+    def split(self, code: int, ratio: float) -> None:
+        """Turn each unit held of an instrument into ``ratio`` units; what is no whole lot is paid for in cash."""
         ...
 
     def account_of(self, strategy: int) -> int:

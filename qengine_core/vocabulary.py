@@ -301,7 +301,7 @@ class OrderUpdate(NamedTuple):
     """An order has just changed state, or been changed.
 
     ``action`` is empty for a change of state; "amended", or "amendment-refused" for a ``reason``, in answer to
-    a request to change the order, whose ``state`` stays.
+    a request to change the order, whose ``state`` stays; "split" after a split of its instrument.
     """
 
     ts: int

@@ -103,6 +103,8 @@ EXAMPLES = {
 ELSEWHERE = {
     *(("feed", name) for name in ("csv", "frame", "parquet")),
     ("financing", "dividends"),
+    ("financing", "delistings"),
+    ("financing", "splits"),
     ("latency", "measured"),
 }
 ENTRIES = [

@@ -56,11 +56,12 @@ def lean_bars(period, symbol, *days, start="", end="", raw=False):
     return rows.select("ts", *_OHLC, "volume")
 
 
-def lean_quotes(symbol, *days):
-    """The best bid and ask at the end of each minute, adjusted."""
+def lean_quotes(symbol, *days, raw=False):
+    """The best bid and ask at the end of each minute, adjusted unless ``raw``."""
     rows = _lean_rows("minute", symbol, days, "quote", _QUOTE).drop_nulls(["bid", "ask"])
     rows = rows.with_columns(pl.col("bid", "ask") / 10_000)
-    return _adjusted(rows, symbol, ("bid", "ask")).select("ts", "bid", "ask", "bid_size", "ask_size")
+    rows = rows if raw else _adjusted(rows, symbol, ("bid", "ask"))
+    return rows.select("ts", "bid", "ask", "bid_size", "ask_size")
 
 
 def lean_dividends(symbol, instrument, dates):

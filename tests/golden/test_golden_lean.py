@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from published import NEW_YORK, fills_of, final, golden, in_new_york, lean_bars, lean_dividends, lean_quotes
 from qengine_calendars import Exchange
-from qengine_costs import Dividends
+from qengine_costs import Delistings, Dividends, Splits
 from qengine_feeds import FrameFeed
-from qengine_orders import Stop, StopLimit
+from qengine_orders import Limit, LimitIfTouched, Stop, StopLimit, TrailingStop
 from qengine_reporting.metrics import metrics_of
 from qengine_strategy import Strategy
 from talipp.indicators import EMA
@@ -160,6 +160,90 @@ def test_a_position_is_sold_at_the_open_of_the_day_on_which_its_delisting_is_ann
     holds(result, expected, expected["fees"])
     published = [(f"{fill['date']} 16:00:00", fill["qty"], fill["price"]) for fill in expected["fills"]]
     assert fills_of(result) == [(*fill, pytest.approx(price)) for *fill, price in published]
+
+
+class AfterTheEnd(Strategy):
+    """Holds AAA.1 until it is gone, and wants more of it a day later."""
+
+    def on_bar(self, ctx, bar):
+        if bar.instrument == "AAA.1" and not ctx.portfolio.positions:
+            ctx.buy("AAA.1", 10)
+        elif ctx.now > in_new_york("2007-05-21"):
+            ctx.buy("AAA.1", 1)
+
+
+def test_what_is_delisted_is_traded_no_more_and_its_position_closed_the_same_session(tmp_path):
+    (tmp_path / "gone.csv").write_text("instrument,date\nAAA.1,2007-05-18\n")
+    bars = lean_bars("daily", "aaa", start="2007-05-15", end="2007-05-18", raw=True)
+    spy = FrameFeed(frame=lean_bars("daily", "spy", start="2007-05-15", end="2007-05-25"), instrument="SPY")
+    gone = Delistings(path=tmp_path / "gone.csv")
+    result = run(bars, AfterTheEnd(), spy, instrument="AAA.1", financing=gone)
+    last = fills_of(result)[-1]
+    assert last == ("2007-05-18 16:00:00", -10, pytest.approx(bars["close"][-1]))
+    later = result.orders.filter(pl.col("submitted_ts").dt.date() > dt.date(2007, 5, 18))
+    assert set(later["reason"]) == {"delisted"}
+
+
+class OneShare(Strategy):
+    """Buys a share at the first bar."""
+
+    def on_bar(self, ctx, bar):
+        if not ctx.portfolio.positions:
+            ctx.buy("AAPL", 1)
+
+
+FACTOR = 0.1428572  # of the factor file, which rounds a seventh up
+
+
+@pytest.mark.parametrize(("ratio", "equity"), [(1 / FACTOR, "end_equity"), (7.0, "alternative_with_exact_ratio_7")])
+def test_a_split_leaves_whole_shares_and_pays_for_the_rest(tmp_path, ratio, equity):
+    expected = golden("lean-split-cash-in-lieu")
+    (tmp_path / "splits.csv").write_text(f"instrument,ex_date,ratio\nAAPL,2014-06-09,{ratio!r}\n")
+    days = ("20140605", "20140606", "20140609")
+    quotes = FrameFeed(frame=lean_quotes("aapl", *days, raw=True), instrument="AAPL", kind="quote", lot_size=1.0)
+    bars, splits = lean_bars("minute", "aapl", *days, raw=True), Splits(path=tmp_path / "splits.csv")
+    result = run(bars, OneShare(), quotes, instrument="AAPL", financing=splits)
+    assert final(result) == pytest.approx(expected[equity], abs=CENT)
+    assert result.counts["orders"] == expected["orders"]
+    assert result.fills["commission"].sum() == expected["fees"]
+    if ratio != 7:
+        assert result.positions["quantity"][-1] == expected["shares_after"]
+        assert result.cashflows["amount"].to_list() == [pytest.approx(expected["cash_in_lieu"])]
+
+
+class RestingOrders(Strategy):
+    """Five orders that nothing fills, sent at the first bar; what became of them after the split."""
+
+    def on_start(self, ctx):
+        self.sent = []
+
+    def on_bar(self, ctx, bar):
+        if not self.sent:
+            types = [
+                LimitIfTouched(price=10.0, limit=10.0),
+                Limit(price=5.0),
+                StopLimit(price=15.0, limit=15.0),
+                TrailingStop(amount=60.0),
+                TrailingStop(fraction=0.1),
+            ]
+            self.sent = [ctx.buy("AAPL", 10, types[0]), ctx.buy("AAPL", 10, types[1])]
+            self.sent += [ctx.sell("AAPL", 10, type) for type in types[2:]]
+
+
+def test_open_orders_are_split(tmp_path):
+    """LEAN rounds prices to the nearest cent, and those below a dollar to four decimals; here they lie on no grid."""
+    expected = golden("lean-open-orders-on-split")
+    (tmp_path / "splits.csv").write_text(f"instrument,ex_date,ratio\nAAPL,2014-06-09,{1 / FACTOR!r}\n")
+    bars = lean_bars("hour", "aapl", start="2014-06-05", end="2014-06-10", raw=True)
+    broker = {"short_selling": True, "buying_power": "off"}
+    splits = Splits(path=tmp_path / "splits.csv")
+    result = run(bars, RestingOrders(), instrument="AAPL", financing=splits, broker=broker)
+    assert result.orders["quantity"].to_list() == [expected["quantity_after_split"]] * 5
+    prices = result.orders.select("trigger_price", "limit_price").rows()
+    published = [(each["trigger"], each["limit"]) for each in [expected["limit_if_touched"]]]
+    assert prices[0] == tuple(pytest.approx(price, abs=CENT) for price in published[0])
+    assert prices[1][1] == pytest.approx(expected["limit"]["limit"], abs=5e-5)
+    assert prices[2] == (pytest.approx(expected["stop_limit"]["stop"], abs=CENT),) * 2
 
 
 def test_a_market_order_fills_at_once_at_the_ask():

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from published import data, final, golden
 from qengine_calendars import Exchange
-from qengine_costs import PerShare, VolumeShare
+from qengine_costs import PerShare, Splits, VolumeShare
 from qengine_feeds import FrameFeed
 from qengine_reporting.metrics import metrics_of
 from qengine_strategy import Strategy
@@ -34,7 +34,7 @@ def sessions(start, end, *symbols):
     return rows.with_columns(dates.cast(pl.String).alias("date")).sort("date", "symbol")
 
 
-def run(frame, strategy):
+def run(frame, strategy, **more):
     """Under the profile, with the costs that the examples were published with."""
     return Engine(
         profile="zipline",
@@ -52,6 +52,7 @@ def run(frame, strategy):
         commission=PerShare(rate=0.0075, minimum=1.0),
         slippage=VolumeShare(price_impact=0.1),
         calendar=Exchange(name="NYSE"),
+        **more,
     ).run()
 
 
@@ -93,28 +94,20 @@ def test_buying_once_and_holding_for_five_years():
 
 
 class BuyApple(Strategy):
-    """Ten shares every session; in units of after the split, seventy before it."""
+    """Ten shares every session."""
 
     def on_bar(self, ctx, bar):
-        ctx.buy("AAPL", 10 * bar["ratio"])
+        ctx.buy("AAPL", 10)
 
 
-def test_buying_every_session_through_a_split_in_units_of_after_it():
+def test_buying_every_session_through_a_split(tmp_path):
+    """What was ordered on the evening before it is bought after it, seven times as much."""
     expected = golden("zipline-buyapple")
-    bars = sessions("2014-01-02", "2014-10-31", "AAPL").with_columns(
-        ratio=pl.when(pl.col("date") < "2014-06-09").then(7.0).otherwise(1.0)
-    )
-    bars = bars.with_columns(
-        *(pl.col(name) / pl.col("ratio") for name in ("open", "high", "low", "close")),
-        pl.col("volume") * pl.col("ratio"),
-    )
-    result = run(bars, BuyApple())
+    (tmp_path / "splits.csv").write_text("instrument,ex_date,ratio\nAAPL,2014-06-09,7\n")
+    splits = Splits(path=tmp_path / "splits.csv")
+    result = run(sessions("2014-01-02", "2014-10-31", "AAPL"), BuyApple(), financing=splits)
     holds(result, expected)
-    ratios = dict(zip(bars["date"], bars["ratio"], strict=True))
     fills = result.fills.with_columns(pl.col("ts").dt.date().cast(pl.String).alias("date"))
-    ours = {
-        row["date"]: (row["quantity"] / ratios[row["date"]], row["price"] * ratios[row["date"]])
-        for row in fills.iter_rows(named=True)
-    }
+    ours = {row["date"]: (row["quantity"], row["price"]) for row in fills.iter_rows(named=True)}
     for row in (each for each in expected["transactions"] if isinstance(each, dict)):  # one says how many it left out
         assert ours[row["date"]] == (row["amount"], pytest.approx(row["price"], abs=1e-6))

@@ -41,6 +41,12 @@ class Board:
         self._view["rows"], self._view["number"] = count, _NUMBER
         self.address = address(self._view)
 
+    def split(self, code: int, ratio: float) -> None:
+        """The last row of an instrument as it would have been after a split."""
+        for name in (*_PRICES, *_SIZES):
+            if name != "volatility":
+                self.columns[name][code] *= ratio if name in _SIZES else 1 / ratio
+
 
 @inner
 def note_rows(sim, view, stop):

@@ -177,6 +177,8 @@ class MatchingBroker(Participant):
         self._counts_open_orders = settings.targets_count_open_orders
         self._desk: RiskDesk | None = None
         self._is_special = False  # any of these
+        self._ended: dict[int, str] = {}  # the instruments that are traded no more, and why
+        self._by_trade = settings.netting == "trades"
         # The rows known to fill nothing, and the row up to which matching is done.
         self._quiet_block: Block | None = None
         self._quiet_until = 0
@@ -301,7 +303,8 @@ class MatchingBroker(Participant):
         self._make_room()
         self._note_the_market(order[0])
         first = self._fill_count[0]
-        arrives = order[-1] and not self._has_ended and not self._delays and self._desk is None
+        asks = self._delays or self._desk is not None or self._has_ended or self._ended
+        arrives = order[-1] and not asks
         index: int = entries.submit(self._sim, view, self._clock.position.row, now, *order[:-1], arrives)
         for closes in self._at_closes:
             closes.watch(order[0])
@@ -329,7 +332,8 @@ class MatchingBroker(Participant):
 
     def _passes(self, *indices: int) -> bool:
         """Whether the risk rules let the orders of a recipe through; if one is refused, all are."""
-        reasons = [] if self._desk is None else list(map(self._desk.refusal, indices))
+        ended = self._ended.get(self._table.fields["code"][indices[0]], "") if self._ended else ""
+        reasons = [ended] if ended or self._desk is None else list(map(self._desk.refusal, indices))
         refusal = next(filter(None, reasons), "")
         if refusal:
             for index in reversed(indices):  # children first, lest they end with their parent
@@ -616,6 +620,46 @@ class MatchingBroker(Participant):
         else:
             self._end(index, CANCELLED, "replaced")
 
+    def split(self, code: int, ratio: float) -> None:
+        """Turn each unit of an instrument's open orders into ``ratio`` units. See the role."""
+        if self._by_trade:
+            raise ConfigError("Splits are not for netting = 'trades' yet: adjust the prices in the feed instead.")
+        for order in self.open_orders(code, of_rules=True):
+            assert isinstance(order, SimulatedOrder)
+            form = _split_form(self._forms[self._table.fields["form"][order.place]], ratio)
+            if not entries.split(self._sim, order.place, ratio, self._number_of(form)) > 0:
+                self._end(order.place, CANCELLED, "split")
+            elif self._announces:
+                self._post(OrderUpdate(self._clock.now, order, order.state, "", "split"))
+        if self._last_rows is not None:
+            self._last_rows.split(code, ratio)
+        self._quiet_block = None
+        self._pending.append(None)
+
+    def close_out(self, code: int, price: float, reason: str) -> None:
+        """End all trading in an instrument: cancel its orders, and close its positions at a price. See the role."""
+        self._ended[code], self._is_special = reason, True
+        for order in self.open_orders(code, of_rules=True):
+            assert isinstance(order, SimulatedOrder)
+            if order.is_open:
+                self._end(order.place, CANCELLED, reason)
+        for number, account in enumerate(self._run.ledger.accounts):
+            if held := account.quantity(code):
+                self._close_at(code, number, held, price, reason)
+
+    def _close_at(self, code: int, account: int, held: float, price: float, reason: str) -> None:
+        draft, clock = self._draft, self._clock
+        try:
+            draft["tag"], draft["account"] = self._table.tags.number(reason), account
+            index = self._send_leg(code, -1 if held > 0 else 1, abs(held), MARKET_LEG, _GTC, _MARKET, False)
+        finally:
+            draft[:] = _BLANK
+        self._make_room()
+        first = self._fill_count[0]
+        entries.close_out(self._sim, self._see(clock.block), clock.position.row, index, price, clock.now)
+        self._count_from_next_row(first)
+        self._announce()
+
     def legs(self, order: Order) -> Sequence[Order]:
         """All orders that one recipe made, in its order: an entry and its exits, the slices of a schedule."""
         assert isinstance(order, SimulatedOrder)
@@ -769,7 +813,7 @@ class MatchingBroker(Participant):
         run = self._run
         if run.risk or "position_rule" in run.built:
             self._desk = RiskDesk(run, self._table, self._books, self._sim, self._in_flight)
-        takes_time = self._delays or self._fills_at_once or not self._cancels_on_arrival
+        takes_time = bool(self._ended) or self._delays or self._fills_at_once or not self._cancels_on_arrival
         self._is_special = self._announces or takes_time or self._desk is not None or bool(self._at_closes)
 
     def on_stop(self) -> None:
@@ -792,7 +836,7 @@ class MatchingBroker(Participant):
         records = self._table.records[: self._order_count[0]]
         return {
             "orders": len(records),
-            "fills": self._books.fill_count,
+            "fills": int(np.count_nonzero(self._books.fills["order"][: self._books.fill_count] >= 0)),
             "rejections": self._by_reason(records, REJECTED),
             "cancellations": self._by_reason(records, CANCELLED),
             "expirations": self._by_reason(records, EXPIRED),
@@ -829,6 +873,11 @@ class AtOnceBroker(MatchingBroker):
 
     def end_segment(self, segment: Segment) -> None:
         entries.note(self._sim, self._see(segment.block), segment.stop)
+
+    def split(self, code: int, ratio: float) -> None:
+        super().split(code, ratio)
+        entries.note(self._sim, self._see(self._clock.block), self._clock.position.row + 1)
+        self._board.split(code, ratio)
 
     def _note_the_market(self, code: int) -> None:
         """Let the compiled core know whether an instrument is being traded."""
@@ -874,6 +923,12 @@ def _form_of(time_in_force: TimeInForce, leg: Leg) -> tuple[float, ...]:
         leg.participation if leg.participation == leg.participation else _INF,
         leg.limit_offset if leg.limit_offset == leg.limit_offset else NAN,
     )
+
+
+def _split_form(form: tuple[float, ...], ratio: float) -> tuple[float, ...]:
+    """A form whose amounts, of units and of money, have been split."""
+    *rest, display, participation, limit_offset = form
+    return (*rest, display * ratio, participation, limit_offset / ratio)
 
 
 _BLANK = _blank()

@@ -15,6 +15,7 @@ from qengine_portfolio.native import address_of, codes_at, direct, floats_at, in
 from qengine_broker_sim import (
     board,
     chance,
+    corporate,
     costs,
     depth,
     execution,
@@ -31,6 +32,7 @@ from qengine_broker_sim import (
 )
 from qengine_broker_sim import margin as margins
 from qengine_broker_sim.board import note_rows, show
+from qengine_broker_sim.corporate import end_position, split_order
 from qengine_broker_sim.execution import (
     EXECUTE,
     admit,
@@ -523,6 +525,24 @@ def _searching(stamp: str) -> tuple[Any, ...]:
     return (search,)
 
 
+def _corporate(stamp: str) -> tuple[Any, ...]:
+    """What corporate actions do to orders."""
+
+    @njit("float64(int64, int64, float64, int64)", cache=True)
+    def split(sim, index, ratio, form):
+        """Split an open order, with a form whose amounts have been split; return what it may trade yet."""
+        _ = stamp
+        return split_order(sim, index, ratio, form)
+
+    @njit("void(int64, int64, int64, int64, float64, int64)", cache=True)
+    def close_out(sim, seen_by, row, index, price, now):
+        """Fill an order that has been written down at a price, whatever the market."""
+        _ = stamp
+        end_position(sim, seen_by, row, index, price, now)
+
+    return split, close_out
+
+
 def _noting(stamp: str) -> tuple[Any, ...]:
     """What brokers need that remember rows."""
 
@@ -567,7 +587,21 @@ def _watching(stamp: str) -> tuple[Any, ...]:
     return breach, excess, margin
 
 
-_COMPILED = (board, chance, costs, depth, execution, inturn, layout, margins, matching, payment, power, prices)
+_COMPILED = (
+    board,
+    chance,
+    corporate,
+    costs,
+    depth,
+    execution,
+    inturn,
+    layout,
+    margins,
+    matching,
+    payment,
+    power,
+    prices,
+)
 _STAMP = stamp_of(booking, books, view, *_COMPILED, resting, standing, states, trades)
 _GROUPS: dict[tuple[str, ...], Callable[[str], tuple[Any, ...]]] = {
     ("submit",): _sending,
@@ -579,6 +613,7 @@ _GROUPS: dict[tuple[str, ...], Callable[[str], tuple[Any, ...]]] = {
     ("match",): _matching,
     ("turn",): _in_turn,
     ("search",): _searching,
+    ("split", "close_out"): _corporate,
     ("note", "note_book"): _noting,
     ("breach", "excess", "margin"): _watching,
 }

@@ -67,6 +67,7 @@ __all__ = [
     "covers_all",
     "execute",
     "execute_part",
+    "fill_order",
     "follow_mark",
     "is_open",
     "is_stop_limit",
@@ -344,7 +345,7 @@ def settle_part(sim, view, row, index, base, size, taken, most, at_market, all_o
     if covered > 0:
         if covered < quantity:
             fee = fee_of(sim, order, covered, price, is_maker)
-        _fill(sim, view, row, index, covered, price, abs(price - base), fee, now, is_maker)
+        fill_order(sim, view, row, index, covered, price, abs(price - base), fee, now, is_maker)
     if reason != NO_REASON and is_open(order):
         close(sim, index, CANCELLED, reason, now)
     return covered if covered > 0 else 0.0
@@ -374,7 +375,7 @@ def _slipped(sim, view, row, order, quantity, base, size, taken):
 
 
 @inner
-def _fill(sim, view, row, index, quantity, price, concession, fee, now, is_maker):
+def fill_order(sim, view, row, index, quantity, price, concession, fee, now, is_maker):
     """Write a fill down, book it, and move its order on."""
     head, order = heads_of(sim)[0], orders_of(sim)[index]
     books = head.books
@@ -456,7 +457,7 @@ def _settle_by_trade(sim, view, row, index, base, quantity, size, taken):
         part = min(left, trades_of(sim)[trade].quantity)
         price = base if head.opening_only else _slipped(sim, view, row, order, part, base, size, gone)
         fee = fee_of(sim, order, part, price, NO)
-        _fill(sim, view, row, index, part, price, abs(price - base), fee, now, NO)
+        fill_order(sim, view, row, index, part, price, abs(price - base), fee, now, NO)
         _shrink_exits(sim, trade, index, shrink_trade(sim, trade, part), now)
         left, gone = left - part, gone + part
     if left > 0.0 and own < 0:
@@ -483,7 +484,7 @@ def _open_trade(sim, view, row, index, base, quantity, size, taken, now):
     at_market = order.limit != order.limit and order.trigger != order.trigger
     by_trigger = order.limit != order.limit and not at_market
     add_trade(sim, index, quantity)
-    _fill(sim, view, row, index, quantity, price, abs(price - base), fee, now, NO)
+    fill_order(sim, view, row, index, quantity, price, abs(price - base), fee, now, NO)
     has_exits = order.tied != 0 and _attach_exits(sim, view, row, index, quantity, now)
     if has_exits and (at_market or (by_trigger and _only_profits(sim, view, row, index))):
         head.walks_again = 1

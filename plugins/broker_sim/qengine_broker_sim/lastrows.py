@@ -28,3 +28,8 @@ class LastRows:
         self._record["kind"] = BARS
         self.address = address(self._record)
         self.seen_address = address(self._seen)
+
+    def split(self, code: int, ratio: float) -> None:
+        """The last row of an instrument as it would have been after a split."""
+        for name, column in self._columns.items():
+            column[code] *= ratio if name in _SIZES else 1 / ratio

@@ -54,6 +54,7 @@ def orders(table: OrderTable, count: int, accounts: Sequence[str]) -> pl.DataFra
 def fills(books: Any, instruments: Sequence[Instrument]) -> pl.DataFrame:
     """One row per execution, in order. ``slippage`` is money: the concession times quantity and multiplier."""
     records = books.fills[: books.fill_count]
+    records = records[records["order"] >= 0]  # a split is none
     column = {name: pl.Series(name, np.ascontiguousarray(records[name])) for name in records.dtype.names or ()}
     multiplier = pl.Series(books.instruments["multiplier"][records["code"]])
     frame = pl.DataFrame(

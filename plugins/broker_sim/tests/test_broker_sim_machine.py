@@ -81,6 +81,7 @@ class Puppet(Strategy):
         self.ctx = ctx
         self.states = collections.defaultdict(lambda: OrderState.NEW)
         self.fills = []
+        self.filled = collections.Counter()
 
     def on_bar(self, ctx, bar):
         pass
@@ -90,6 +91,7 @@ class Puppet(Strategy):
     def on_order(self, ctx, update):
         if update.action:
             assert update.state is self.states[update.order.id]
+            assert update.action in ("amended", "amendment-refused", "split")
             assert bool(update.reason) == (update.action == "amendment-refused")
             return
         assert update.state in TRANSITIONS[self.states[update.order.id]]
@@ -104,6 +106,7 @@ class Puppet(Strategy):
         if not math.isnan(order.limit):
             assert (fill.price - order.limit) * order.side <= DUST
         self.fills.append(fill)
+        self.filled[order.id] += fill.quantity
 
     least = 1  # how long after it was sent an order may fill
 
@@ -119,7 +122,7 @@ class OrderMachine(RuleBasedStateMachine):
         rules=RULES,
     )
     def start(self, kind, lot, tick, interval, rules):
-        self.kind = kind
+        self.kind, self.lot = kind, lot
         instruments = tuple(Instrument(name=name, lot_size=lot, tick_size=tick) for name in NAMES)
         info = StreamInfo(
             kind=kind, columns=COLUMNS[kind], instruments=instruments, interval=interval if kind == BAR else 0
@@ -155,6 +158,7 @@ class OrderMachine(RuleBasedStateMachine):
         self.ctx, self.broker = self.puppet.ctx, self.run.broker
         self.recipes = []  # (first order, type, quantity)
         self.grown = set()  # orders that were asked to grow
+        self.split_codes = set()
 
     # Commands -------------------------------------------------------------------------------------------
 
@@ -258,6 +262,21 @@ class OrderMachine(RuleBasedStateMachine):
             steps=[(days * 24 * HOUR, [(code, price, price, price, price, size) for code, price in enumerate(prices)])]
         )
 
+    @precondition(lambda self: self.lot == 0)
+    @rule(code=st.sampled_from([0, 0, 1]), ratio=st.sampled_from([2.0, 0.5, 7.0]))
+    def split(self, code, ratio):
+        """What is held, and what is open, is in new units from now on; orders that have ended stay as they were."""
+        for order in self.broker.open_orders(code, of_rules=True):
+            self.puppet.filled[order.id] *= ratio
+        self.run.ledger.split(code, ratio)
+        self.broker.split(code, ratio)
+        self.puppet.fills = [
+            fill._replace(quantity=fill.quantity * ratio, price=fill.price / ratio) if fill.code == code else fill
+            for fill in self.puppet.fills
+        ]
+        self.split_codes.add(code)
+        self.run.agenda.drain()
+
     # Laws -----------------------------------------------------------------------------------------------
 
     @invariant()
@@ -265,9 +284,7 @@ class OrderMachine(RuleBasedStateMachine):
         if not hasattr(self, "broker"):
             return
         orders = self.broker.tables()["orders"]().rows(named=True)
-        filled = collections.Counter()
-        for fill in self.puppet.fills:
-            filled[fill.order.id] += fill.quantity
+        filled = self.puppet.filled
         assert {row["order_id"] for row in orders if row["state"] not in TERMINAL} == {
             order.id for order in self.broker.open_orders()
         }
@@ -298,6 +315,8 @@ class OrderMachine(RuleBasedStateMachine):
             return
         for first, order_type, quantity in self.recipes:
             legs = self.ctx.legs(first)
+            if first.code in self.split_codes:  # some legs may have ended in old units
+                continue
             filled = [leg.filled for leg in legs]
             grew = any(leg.id in self.grown for leg in legs)
             if isinstance(order_type, OneCancelsOther) and not grew:

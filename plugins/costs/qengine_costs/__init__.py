@@ -13,7 +13,7 @@ from qengine_costs.commission import (
     Schedule,
     Tiered,
 )
-from qengine_costs.financing import BorrowFee, Dividends, Funding, Interest
+from qengine_costs.financing import BorrowFee, Delistings, Dividends, Funding, Interest, Splits
 from qengine_costs.presets import BinanceSpot, IbUsStocksFixed, IbUsStocksTiered, UsRegulatoryFees
 from qengine_costs.slippage import FixedBps, HalfSpread, NoSlippage, Ticks, VolatilityShare, VolumeShare
 
@@ -21,6 +21,7 @@ __all__ = [
     "BinanceSpot",
     "BorrowFee",
     "Charge",
+    "Delistings",
     "Dividends",
     "FixedBps",
     "Funding",
@@ -37,6 +38,7 @@ __all__ = [
     "PerTrade",
     "Percent",
     "Schedule",
+    "Splits",
     "Ticks",
     "Tiered",
     "UsRegulatoryFees",

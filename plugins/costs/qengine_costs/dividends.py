@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -10,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from qengine_core.participant import Participant
-from qengine_core.plugin import BAR, QUOTE, TRADE, Account, Phase, Rank, Session
-from qengine_core.sessions import Sessions
+from qengine_core.plugin import Account, Phase, Rank
+from qengine_costs.openings import Openings
 from qengine_costs.tables import dates_of, read_table
 
 if TYPE_CHECKING:
     from qengine_core.run import Run
     from qengine_costs.financing import Dividends
 
-__all__ = ["DividendPayments", "session_on"]
+__all__ = ["DividendPayments"]
 
 _DAY = 86_400_000_000_000
 
@@ -41,9 +40,7 @@ class DividendPayments(Participant):
     def __init__(self, settings: Dividends, run: Run) -> None:
         self._run = run
         self._owed = 0.0
-        finer = {i.name for s in run.streams if s.kind in (TRADE, QUOTE) for i in s.instruments}
-        bars = {i.name for s in run.streams if s.kind == BAR for i in s.instruments}
-        self._late = [int(i.name in bars and i.name not in finer) for i in run.instruments]
+        self._openings = Openings(run)
         frame = read_table(settings.path, ("ex_date", "instrument", "amount"), "dividends")
         paid = dates_of(frame["pay_date"]) if "pay_date" in frame.columns else [None] * len(frame)
         rows = zip(frame["instrument"], dates_of(frame["ex_date"]), paid, frame["amount"], strict=True)
@@ -54,20 +51,15 @@ class DividendPayments(Participant):
         for code, ex_day, pay_day, amount in self._rows:
             if (ex_day + 4) * _DAY < now:  # long over, and perhaps before the calendar begins
                 continue
-            ex_ts = self._moment(code, ex_day)
+            ex_ts = self._openings.of(code, ex_day)
             if ex_ts > now:
-                pay_ts = ex_ts if pay_day is None else max(ex_ts, self._moment(code, pay_day))
+                pay_ts = ex_ts if pay_day is None else max(ex_ts, self._openings.of(code, pay_day))
                 by_time.setdefault(ex_ts, []).append(_Dividend(code, ex_ts, pay_ts, amount))
         for ts, dividends in by_time.items():
             self._run.agenda.schedule(ts, Phase.CORPORATE_ACTION, partial(self._entitle, dividends), now)
 
     def counts(self) -> Mapping[str, Any]:
         return {"dividends_unpaid": self._owed}
-
-    def _moment(self, code: int, day: int) -> int:
-        """Just before the first fill of the first session on or after a day."""
-        date = dt.date(1970, 1, 1) + dt.timedelta(days=day)
-        return session_on(self._run.sessions(code), date).open_ts + self._late[code]
 
     def _entitle(self, dividends: list[_Dividend]) -> None:
         """Pay or owe what positions earn at the open of an ex-date."""
@@ -87,12 +79,3 @@ class DividendPayments(Participant):
     def _pay(self, account: Account, code: int, earned: float) -> None:
         account.pay("dividend", earned, self._run.instruments[code].currency, code)
         self._owed -= earned
-
-
-def session_on(sessions: Sessions, date: dt.date) -> Session:
-    """The session of a date, or the first one after it. Raises ConfigError where the calendar ends before."""
-    midnight = (date - dt.date(1970, 1, 1)).days * _DAY
-    session = sessions.next_open(midnight - 2 * _DAY)  # that of a Monday may open on Sunday
-    while session.date < date:
-        session = sessions.next_open(session.open_ts + 1)
-    return session

@@ -1,4 +1,4 @@
-"""Financing models by their settings: what moves cash besides fills. Their work in a run is done elsewhere."""
+"""Financing models by their settings: what moves cash and positions besides orders. Others do the work."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from qengine_core.plugin import ConfigError, component, param
 if TYPE_CHECKING:
     from qengine_core.run import Run
 
-__all__ = ["BorrowFee", "DayCount", "Dividends", "Funding", "Interest"]
+__all__ = ["BorrowFee", "DayCount", "Delistings", "Dividends", "Funding", "Interest", "Splits"]
 
 DayCount = Literal["act/360", "act/365"]
 
@@ -80,6 +80,45 @@ class Dividends:
         from qengine_costs.dividends import DividendPayments
 
         return DividendPayments(self, run)
+
+
+@component
+class Splits:
+    """Splits, which turn positions and open orders at the open of the ex-date, before any fill of its session.
+
+    Quantities are multiplied by the ratio, prices divided by it, on their grids. Of a position what is no whole lot
+    is paid for in cash (``cash-in-lieu``) at the last price. Prices must be raw, or splits count twice. It happens at
+    the very open for an instrument that is matched on prints or quotes, a nanosecond later for one matched on bars.
+    """
+
+    path: Path = param(
+        help="Parquet or CSV with the columns instrument, ex_date and ratio: new units for each old one, 7 for a "
+        "7-for-1 split, 0.1 for ten old ones that become one."
+    )
+
+    def build(self, run: Run) -> Any:
+        from qengine_costs.corporate import SplitEvents
+
+        return SplitEvents(self, run)
+
+
+@component
+class Delistings:
+    """Delistings and mergers for cash: at the close of the last session orders are cancelled and positions closed.
+
+    They close at the last price, or at what the table says is paid, at no cost; from then on orders are rejected as
+    ``delisted``. A bar that is stamped after the close of the last session comes too late to count.
+    """
+
+    path: Path = param(
+        help="Parquet or CSV with the columns instrument, date (of the last session) and, where it is not the last "
+        "price, price: what is paid for a unit, in the instrument's currency."
+    )
+
+    def build(self, run: Run) -> Any:
+        from qengine_costs.corporate import DelistingEvents
+
+        return DelistingEvents(self, run)
 
 
 @component

@@ -15,7 +15,7 @@ from qengine_costs.commission import (
     Schedule,
     Tiered,
 )
-from qengine_costs.financing import BorrowFee, Dividends, Funding, Interest
+from qengine_costs.financing import BorrowFee, Delistings, Dividends, Funding, Interest, Splits
 from qengine_costs.presets import BinanceSpot, IbUsStocksFixed, IbUsStocksTiered, UsRegulatoryFees
 from qengine_costs.slippage import FixedBps, HalfSpread, NoSlippage, Ticks, VolatilityShare, VolumeShare
 
@@ -83,6 +83,10 @@ def financing_models() -> Iterable[FinancingSpec]:
     )
     yield FinancingSpec(
         name="dividends", summary="Cash dividends from a table: ex-date, pay date.", component=Dividends
+    )
+    yield FinancingSpec(name="splits", summary="Splits from a table: ex-date, ratio.", component=Splits)
+    yield FinancingSpec(
+        name="delistings", summary="Delistings from a table: last session, price.", component=Delistings
     )
     yield FinancingSpec(
         name="funding", summary="Funding of perpetual futures, fixed or from a table.", component=Funding

@@ -29,7 +29,7 @@ def read_table(path: Path, columns: Sequence[str], what: str) -> pl.DataFrame:
             raise DataError(f"{what}: {path} has no column {column!r}; it needs {', '.join(columns)}.")
         if frame[column].null_count():
             raise DataError(f"{what}: {path} has no {column} in row {frame[column].is_null().arg_max()}.")
-    numbers = [pl.col(name).cast(pl.Float64) for name in ("amount", "rate") if name in columns]
+    numbers = [pl.col(name).cast(pl.Float64) for name in ("amount", "rate", "ratio") if name in columns]
     when = next(name for name in columns if name in ("date", "ex_date", "ts"))
     try:
         return frame.with_columns(pl.col("instrument").cast(pl.String), *numbers).sort(when, "instrument")

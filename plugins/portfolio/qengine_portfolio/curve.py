@@ -67,13 +67,18 @@ def _convert_nb(several, marks, cash, multipliers, held, count, out):
     return total
 
 
-@njit(types.int64(_FILLS, types.int64, types.int64, _F8_OUT, _I4_OUT, _I8_OUT, _F8_OUT), cache=True, nogil=True)
-def _settle_nb(fills, first, row, quantities, held, held_count, cash):
+@njit(
+    types.int64(_FILLS, types.int64, types.int64, _F8_OUT, _F8_OUT, _I4_OUT, _I8_OUT, _F8_OUT), cache=True, nogil=True
+)
+def _settle_nb(fills, first, row, quantities, marks, held, held_count, cash):
     """Apply the fills from number ``first`` on that happened up to a row; return the number of the next."""
     rows, codes, changes, currencies, paid = fills
     while first < len(rows) and rows[first] <= row:
         _apply_nb(codes[first], changes[first], quantities, held, held_count)
-        cash[currencies[first]] += paid[first]
+        if currencies[first] < 0:  # a split by the ratio ``paid``
+            marks[codes[first]] /= paid[first]
+        else:
+            cash[currencies[first]] += paid[first]
         first += 1
     return first
 
@@ -108,13 +113,13 @@ def equity_nb(
 ):
     """Walk rows, apply each fill on the row it happened, and write the account at sampled instants.
 
-    ``fills`` are columns: row, code, signed quantity, currency, change of cash in it. ``quantities``, ``marks``,
-    ``held`` (codes with a position, ``held_count[0]`` of them), ``cash`` by currency and ``next_ts`` (when the next
-    sample is due, and when the last was taken) carry over. Each sample sums the held positions afresh, lest rounding
-    errors build up. ``several`` is what several currencies need: by currency which instrument's mark its rate is (-1:
-    it does not change), whether it is one over that, and the rates; by instrument its currency, and what a price
-    of 1 is worth. Columns of ``out``: equity, cash, long value, short value, and with several currencies balance
-    and rate of each. Returns the number of samples.
+    ``fills`` are columns: row, code, signed quantity, currency, change of cash in it (currency -1: a ratio to split
+    by). ``quantities``, ``marks``, ``held`` (codes with a position, ``held_count[0]`` of them), ``cash`` by currency
+    and ``next_ts`` (when the next sample is due, and when the last was taken) carry over. Each sample sums the held
+    positions afresh, lest rounding errors build up. ``several`` is what several currencies need: by currency which
+    instrument's mark its rate is (-1: it does not change), whether it is one over that, and the rates; by instrument
+    its currency, and what a price of 1 is worth. Columns of ``out``: equity, cash, long value, short value, and with
+    several currencies balance and rate of each. Returns the number of samples.
     """
     pairs, _, _, _, units = several
     fill_rows, written, fill, row = fills[0], 0, 0, start - 1
@@ -122,7 +127,7 @@ def equity_nb(
         if len(marks) == 1 and ts[row] < next_ts[0] and ts[row] != next_ts[1]:
             row = min(stop - 1, row + np.searchsorted(ts[row:stop], next_ts[0]))  # nothing is sampled before
         if fill < len(fill_rows) and fill_rows[fill] <= row:
-            fill = _settle_nb(fills, fill, row, quantities, held, held_count, cash)
+            fill = _settle_nb(fills, fill, row, quantities, marks, held, held_count, cash)
         marks[codes[row]] = prices[row]
         now = ts[row]
         if (now < next_ts[0] and now != next_ts[1]) or (row + 1 < stop and ts[row + 1] == now):
@@ -145,5 +150,5 @@ def equity_nb(
         out[written, 0] = money + longs - shorts
         out[written, 1], out[written, 2], out[written, 3] = money, longs, shorts
         written += 1
-    _settle_nb(fills, fill, len(ts), quantities, held, held_count, cash)
+    _settle_nb(fills, fill, len(ts), quantities, marks, held, held_count, cash)
     return written

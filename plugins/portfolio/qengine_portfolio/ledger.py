@@ -21,6 +21,7 @@ from qengine_portfolio.basis import CostBasis
 from qengine_portfolio.books import Books
 from qengine_portfolio.curve import equity_nb
 from qengine_portfolio.setup import books_of, seats_of
+from qengine_portfolio.splits import IS_SPLIT, split_positions
 from qengine_portfolio.view import Views
 
 if TYPE_CHECKING:
@@ -98,6 +99,14 @@ class LedgerBook(Participant):
 
     def fx_rate(self, currency: str) -> float:
         return self._all.fx_rate(currency)
+
+    def split(self, code: int, ratio: float) -> None:
+        """Turn each unit held of an instrument into ``ratio`` units, and pay for what is no whole lot."""
+        self._marks.advance()
+        instrument = self._run.instruments[code]
+        for account, left in split_positions(self.books, code, ratio, self._run.clock.now):
+            amount = left * self.books.marks[code] * instrument.multiplier
+            self.accounts[account].pay("cash-in-lieu", float(amount), instrument.currency, code)
 
     # Rows and results -------------------------------------------------------------------------------
 
@@ -192,7 +201,7 @@ class _Curve:
         if len(books.names) > 1:
             recent = recent[recent["account"] == self._number]
         # A fill that happened off this block is due before the segment's first row.
-        fills = self._effects(recent, view.number) if len(recent) else _NO_EFFECTS
+        fills = self._effects(recent, view.number, segment) if len(recent) else _NO_EFFECTS
         if books.flows.count > self._flowed:
             fills = self._with_flows(segment, *fills)
         due = self._next_ts[0]
@@ -224,15 +233,24 @@ class _Curve:
         if written:
             self._chunks.append((out_ts[:written].copy(), out[:written].copy()))
 
-    def _effects(self, fills: npt.NDArray[Any], block: int) -> tuple[npt.NDArray[Any], ...]:
-        """On which row each fill happened, and what it changed: of what, how much, and cash in which currency."""
+    def _effects(self, fills: npt.NDArray[Any], block: int, segment: Segment) -> tuple[npt.NDArray[Any], ...]:
+        """On which row each fill happened, and what it changed: of what, how much, and cash in which currency.
+
+        A split changes no cash: in place of it stands the ratio, and in place of the currency -1.
+        """
         codes = fills["code"].astype(np.int32)
         quantities = fills["side"] * fills["quantity"]
         cash = -fills["price"] * quantities * self._multipliers[codes] - fills["commission"]
         if self._converts:
             cash = cash * fills["fx_rate"]
-        rows = np.where(fills["block"] == block, fills["row"], -1)
-        return rows, codes, quantities, self._paid_in[codes], cash
+        rows, currencies = np.where(fills["block"] == block, fills["row"], -1), self._paid_in[codes]
+        is_split = fills["order"] == IS_SPLIT
+        if is_split.any():
+            ts = segment.block.ts[segment.start : segment.stop]
+            rows = np.where(is_split, segment.start + np.searchsorted(ts, fills["ts"]), rows)
+            rows = np.maximum.accumulate(rows)
+            currencies, cash = np.where(is_split, np.int32(-1), currencies), np.where(is_split, fills["slippage"], cash)
+        return rows, codes, quantities, currencies, cash
 
     def _with_flows(self, segment: Segment, rows: Any, *effects: Any) -> tuple[Any, ...]:
         """Fills, and the cash flows since the segment before among them, each from the first row at or after its time.

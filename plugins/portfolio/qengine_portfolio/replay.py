@@ -35,7 +35,7 @@ COST = np.dtype(
     ]
 )
 
-LOT = np.dtype([("left", "f8"), ("commission", "f8"), ("next", "i8")])
+LOT = np.dtype([("left", "f8"), ("commission", "f8"), ("next", "i8"), ("scale", "f8")])  # of its price, by splits
 
 # What a position was after a fill.
 STEP = np.dtype([("quantity", "f8"), ("average_price", "f8"), ("average_value", "f8"), ("realised_pnl", "f8")])
@@ -102,18 +102,19 @@ def _close_lots(cost, lots, fills, trips, written, fill, closed, paid, multiplie
     wanted = closed
     while wanted > _DUST * fill.quantity and cost.first >= 0:
         entry, lot = fills[cost.first], lots[cost.first]
-        taken, value = min(wanted, lot.left), entry.price * entry.fx_rate
+        taken, price = min(wanted, lot.left), entry.price * lot.scale
+        value = price * entry.fx_rate
         share = lot.commission * (taken / lot.left)
         written = _describe(
-            *(trips, written, fill, side, entry.ts, taken, entry.price, value),
+            *(trips, written, fill, side, entry.ts, taken, price, value),
             *(share + paid * (taken / fill.quantity), multiplier),
         )
         gain = fill.price * fill.fx_rate - value
         cost.realised_pnl += (gain if side > 0 else -gain) * taken * multiplier
         wanted -= taken
-        is_closed = lot.left - taken <= _DUST * entry.quantity
+        is_closed = lot.left - taken <= _DUST * entry.quantity / lot.scale
         gone = lot.left if is_closed else taken
-        cost.price_sum -= gone * entry.price
+        cost.price_sum -= gone * price
         cost.value_sum -= gone * value
         lot.left -= gone
         lot.commission -= share
@@ -126,7 +127,7 @@ def _close_lots(cost, lots, fills, trips, written, fill, closed, paid, multiplie
 def _open_lot(cost, lots, number, size, commission, method):
     """A lot of its own for what a fill opened: closed after all others (FIFO), or before them (LIFO)."""
     lot = lots[number]
-    lot.left, lot.commission, lot.next = size, commission, -1
+    lot.left, lot.commission, lot.next, lot.scale = size, commission, -1, 1.0
     if cost.first < 0:
         cost.first = number
     elif method == FIFO:
@@ -143,8 +144,8 @@ def _average_lots(cost, lots, fills):
     """The averages over what is open; of a single lot, its own price to the last bit."""
     first = cost.first
     if first >= 0 and lots[first].next < 0:
-        cost.average_price = fills[first].price
-        cost.average_value = fills[first].price * fills[first].fx_rate
+        cost.average_price = fills[first].price * lots[first].scale
+        cost.average_value = cost.average_price * fills[first].fx_rate
         cost.price_sum = lots[first].left * cost.average_price
         cost.value_sum = lots[first].left * cost.average_value
     else:
@@ -171,9 +172,33 @@ def _empty(cost):
 
 
 @njit
+def _split(fill, multiplier, method, cost, lots):
+    """Scale a position and its lots; of what is paid for in cash the cost is realised, as a loss."""
+    before, ratio = cost.quantity, fill.slippage
+    after = before + fill.side * fill.quantity
+    cost.average_price /= ratio
+    cost.average_value /= ratio
+    cost.realised_pnl -= (before * ratio - after) * cost.average_value * multiplier
+    if after == 0.0:
+        _empty(cost)
+        return
+    cost.quantity = after
+    number = cost.first if method != AVERAGE else np.int64(-1)
+    while number >= 0:
+        lots[number].left *= after / before
+        lots[number].scale /= ratio
+        number = lots[number].next
+    cost.price_sum *= after / before / ratio
+    cost.value_sum *= after / before / ratio
+
+
+@njit
 def _apply(fills, number, multiplier, method, cost, lots, trips, written):
     """Let one fill close, then open; return how many round trips there are now."""
     fill = fills[number]
+    if fill.order < 0:
+        _split(fill, multiplier, method, cost, lots)
+        return written
     held, left = cost.quantity, cost.quantity + fill.side * fill.quantity
     paid, size = fill.commission * fill.fx_rate, fill.quantity
     if held != 0.0 and (held > 0) != (fill.side > 0):
