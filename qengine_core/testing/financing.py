@@ -101,7 +101,7 @@ class _World:
             streams=(stream,),
             components={"calendar": (_EveryDay(),)},
         )
-        self.run.built["ledger"] = self
+        self.run.built["ledger"], self.run.built["broker"] = self, _NoOrders(self)
 
     def live(self, participant: Participant) -> None:
         """Let ten days pass."""
@@ -132,6 +132,22 @@ class _World:
     def pay(self, kind: str, amount: float, currency: str, code: int = -1) -> None:
         if amount:
             self.flows.append(_Flow(self.run.clock.now, self._phase, kind, amount, currency, code))
+
+    def split(self, code: int, ratio: float) -> None:
+        self.quantities = {at: held * ratio if at == code else held for at, held in self.quantities.items()}
+
+
+class _NoOrders:
+    """What a financing model may ask of a broker, of one that has no open orders."""
+
+    def __init__(self, world: _World) -> None:
+        self._world = world
+
+    def split(self, code: int, ratio: float) -> None:
+        """Nothing is open."""
+
+    def close_out(self, code: int, price: float, reason: str) -> None:
+        self._world.quantities.pop(code, None)
 
 
 class _EveryDay:

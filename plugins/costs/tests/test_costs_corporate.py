@@ -16,6 +16,7 @@ from qengine_strategy.testing import ListFeed
 
 from qengine_core.engine import Engine
 from qengine_core.plugin import DataError, Instrument
+from qengine_core.testing import FinancingLaws
 
 HOUR = 3_600_000_000_000
 DAY = 24 * HOUR  # sessions are days in UTC
@@ -253,6 +254,12 @@ def test_a_ratio_that_cannot_be_is_refused(tables):
         run(SPLIT_ROWS, {}, tables(splits=[(2, "X", 0.0)]))
 
 
+class TestSplits(FinancingLaws):
+    @pytest.fixture(autouse=True)
+    def table(self, tables):
+        [type(self).model] = tables(splits=[(18_264, "X", 2.0), (18_265, "Y", 0.1)])
+
+
 # Delistings -----------------------------------------------------------------------------------------------
 
 
@@ -308,3 +315,9 @@ def test_corporate_actions_are_the_same_however_the_run_is_woken_and_blocks_are_
     plain = run(rows, script, financing)
     for name in ("orders", "fills", "positions", "trades", "equity", "cashflows"):
         assert result[name].equals(plain[name]), name
+
+
+class TestDelistings(FinancingLaws):
+    @pytest.fixture(autouse=True)
+    def table(self, tables):
+        [type(self).model] = tables(delistings=[(18_264, "X", None), (18_265, "Y", 3.0)])
