@@ -31,7 +31,7 @@ lint: $(VENV)/dev ; $(BIN)/ruff check . && $(BIN)/ruff format --check .
 types: $(VENV)/dev ; $(BIN)/mypy $(PACKAGES:%=--package %)
 
 #: make tests   the tests alone; PYTEST="-k words" narrows them
-tests: $(VENV)/dev ; $(BIN)/qengine compile && $(BIN)/python -m pytest --hypothesis-profile=ci $(PYTEST)
+tests: $(VENV)/dev ; $(BIN)/qengine warmup && $(BIN)/python -m pytest --hypothesis-profile=ci $(PYTEST)
 
 #: make search  the properties again with examples that nobody has tried, which may find what was there before a change
 search: $(VENV)/dev ; $(BIN)/python -m pytest --numprocesses=auto -m hypothesis

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from qengine_broker_sim.compiling import CompileCommand
+from qengine_broker_sim.warmup import WarmupCommand
 from qengine_broker_sim.latency import MeasuredLatency
 from qengine_broker_sim.settings import SimulatedBroker
 from qengine_core.plugin import BrokerSpec, CommandSpec, LatencySpec, implements
@@ -20,9 +20,9 @@ def brokers() -> Iterable[BrokerSpec]:
 @implements.commands
 def commands() -> Iterable[CommandSpec]:
     yield CommandSpec(
-        name="compile",
+        name="warmup",
         summary="Compile the simulated broker now, so that no run waits for it.",
-        component=CompileCommand,
+        component=WarmupCommand,
     )
 
 

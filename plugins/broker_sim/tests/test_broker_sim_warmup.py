@@ -1,4 +1,4 @@
-"""``qengine compile``: every entry point is made, by processes of its own."""
+"""``qengine warmup``: every entry point is made, by processes of its own."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import subprocess
 import sys
 
 from qengine_broker_sim import entries
-from qengine_broker_sim.compiling import _LONGEST
+from qengine_broker_sim.warmup import _LONGEST
 
 
 def test_the_command_compiles_and_says_so():
-    command = [sys.executable, "-m", "qengine_core", "compile", "--workers", "1"]
+    command = [sys.executable, "-m", "qengine_core", "warmup", "--workers", "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500)
     assert (done.returncode, done.stdout, done.stderr) == (0, "The simulated broker is compiled.\n", "")
 

@@ -1,4 +1,4 @@
-"""``qengine compile``: makes the machine code of the broker ahead of the first run, which would wait for it."""
+"""``qengine warmup``: makes the machine code of the broker ahead of the first run, which would wait for it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import argparse
 from qengine_core.manager import Plugins
 from qengine_core.plugin import component
 
-__all__ = ["CompileCommand"]
+__all__ = ["WarmupCommand"]
 
 # What takes longest is begun first, so that it does not run alone at the end.
 _LONGEST = ("match", "turn", "submit", "execute_address")
 
 
 @component
-class CompileCommand:
+class WarmupCommand:
     """Compiles every part of the simulated broker that some run may ask for, as far as that has not been done.
 
     Worth doing once after installing, and where an image is built. The code is kept beside the sources, or where
