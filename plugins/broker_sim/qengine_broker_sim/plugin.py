@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from qengine_broker_sim.warmup import WarmupCommand
 from qengine_broker_sim.latency import MeasuredLatency
 from qengine_broker_sim.settings import SimulatedBroker
+from qengine_broker_sim.warmup import WarmupCommand
 from qengine_core.plugin import BrokerSpec, CommandSpec, LatencySpec, implements
 
 
