@@ -1,11 +1,21 @@
-"""Seeded market data of the benchmarks, as Polars frames. It knows no engine."""
+"""Seeded market data of the benchmarks: Polars frames, and files where a frame would be too large. It knows no engine.
+
+``python -m benchmarks.data NAME`` writes the files of a name, so that whoever measures memory did not make them.
+"""
 
 from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-__all__ = ["minute_bars", "panel", "ticks"]
+from benchmarks.parity.environments import cache_folder
+
+__all__ = ["FILES", "minute_bars", "on_disk", "panel", "ticks"]
 
 _MINUTE = 60_000_000_000
 _DAY = 86_400_000_000_000
@@ -60,5 +70,69 @@ def ticks(rows: int) -> pl.DataFrame:
     ).with_columns(_utc())
 
 
+def minute_panel(years: int) -> Iterator[tuple[str, pl.DataFrame]]:
+    """One-minute bars of 50 instruments, 390 of each on 252 days a year, a frame a month: 4.9 million rows a year."""
+    rng, names = np.random.default_rng(17), [f"M{index:02d}" for index in range(50)]
+    log_price, minutes = np.full(50, np.log(100.0)), np.arange(1, 391, dtype=np.int64) * _MINUTE
+    for month in range(12 * years):
+        opens = _START + _DAY * (month * 31 + np.arange(21, dtype=np.int64)) + 870 * _MINUTE  # 14:30 UTC
+        ts = (opens[:, None] + minutes).ravel()
+        close = np.exp(log_price + np.cumsum(rng.normal(0, 5e-4, (len(ts), 50)), axis=0))
+        opening = np.vstack((np.exp(log_price)[None], close[:-1]))
+        log_price = np.log(close[-1])
+        frame = {
+            "ts": np.repeat(ts, 50),
+            "instrument": pl.Series(names, dtype=pl.Enum(names)).gather(np.tile(np.arange(50), len(ts))),
+            "open": opening.ravel(),
+            "high": (np.maximum(opening, close) * 1.0002).ravel(),
+            "low": (np.minimum(opening, close) * 0.9998).ravel(),
+            "close": close.ravel(),
+            "volume": rng.integers(100, 50_000, 50 * len(ts)).astype(np.float64),
+        }
+        yield f"{month // 12:02d}-{month % 12:02d}", pl.DataFrame(frame).with_columns(_utc())
+
+
+def year_of_ticks() -> Iterator[tuple[str, pl.DataFrame]]:
+    """One instrument's prints, 500,000 on each of 252 days, thickest at open and close; a frame a day."""
+    rng, price = np.random.default_rng(19), 10_000
+    for day in range(252):
+        opens = _START + _DAY * (day * 365 // 252) + 870 * _MINUTE
+        when = np.sort((rng.beta(0.6, 0.6, 500_000) * 390 * _MINUTE).astype(np.int64))
+        cents = np.maximum(price + np.cumsum(rng.choice(np.array([-1, 0, 0, 0, 0, 0, 1]), len(when))), 100)
+        price = int(cents[-1])
+        size = 100.0 * rng.geometric(0.4, len(when))
+        frame = pl.DataFrame({"ts": opens + when, "price": np.round(cents / 100, 2), "size": size})
+        yield f"{day:03d}", frame.with_columns(_utc())
+
+
+FILES = {
+    "minutes-1": lambda: minute_panel(1),
+    "minutes-3": lambda: minute_panel(3),
+    "minutes-10": lambda: minute_panel(10),
+    "ticks-year": year_of_ticks,
+}
+
+
+def on_disk(name: str) -> Path:
+    """The folder with the files of a name, written by another process where they are not there yet."""
+    folder = cache_folder() / "data" / name
+    if not folder.is_dir():
+        subprocess.run([sys.executable, "-m", "benchmarks.data", name], check=True)
+    return folder
+
+
+def _write(name: str) -> None:
+    folder = cache_folder() / "data" / name
+    unfinished = folder.with_name(f".{name}")
+    unfinished.mkdir(parents=True, exist_ok=True)
+    for part, frame in FILES[name]():
+        frame.write_parquet(unfinished / f"{part}.parquet", row_group_size=1 << 17, compression="lz4")
+    unfinished.rename(folder)
+
+
 def _utc() -> pl.Expr:
     return pl.col("ts").cast(pl.Datetime("ns")).dt.replace_time_zone("UTC")
+
+
+if __name__ == "__main__":
+    _write(sys.argv[1])

@@ -1,15 +1,17 @@
-"""The workloads W1 to W5: data, strategy, composition, and what proves that the work was done."""
+"""The workloads W1 to W8: data, strategy, composition, and what proves that the work was done."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 import attrs
 import numpy as np
+from qengine_broker_sim import SimulatedBroker
 from qengine_costs import Percent
-from qengine_feeds import FrameFeed
+from qengine_feeds import FrameFeed, ParquetFeed
 from qengine_strategy import Bar, Context, Slice, Strategy, Trade
 
 from benchmarks import data
@@ -63,6 +65,35 @@ class Momentum(Strategy):
             ctx.rebalance({bars.instruments[code]: 0.019 for code in ranked})
 
 
+class LongShort(Strategy):
+    """Every day, long what fell most over a month and short what rose most, 50 of each, equally."""
+
+    def on_start(self, ctx: Context) -> None:
+        ctx.subscribe("bar", history=22)
+
+    def on_slice(self, ctx: Context, bars: Slice) -> None:
+        closes = bars.history("close", 22)
+        if len(closes) == 22:
+            ranked, names = np.argsort(closes[-1] / closes[0], kind="stable"), bars.instruments
+            weights = {names[code]: 0.009 for code in ranked[:50]} | {names[code]: -0.009 for code in ranked[-50:]}
+            ctx.rebalance(weights)
+
+
+class DailyTop(Strategy):
+    """Sees the first minute of each day, and holds the ten instruments that rose most since the day before."""
+
+    def on_start(self, ctx: Context) -> None:
+        ctx.subscribe("bar", every="day")
+        self.before: Any = None
+
+    def on_slice(self, ctx: Context, bars: Slice) -> None:
+        closes = bars.close.copy()
+        if self.before is not None:
+            ranked = np.argsort(-closes / self.before, kind="stable")[:10]
+            ctx.rebalance({bars.instruments[code]: 0.095 for code in ranked})
+        self.before = closes
+
+
 class Watcher(Strategy):
     """Reads each close and does nothing."""
 
@@ -107,7 +138,10 @@ class Alternator(Strategy):
 
 @attrs.frozen(kw_only=True)
 class Workload:
-    """One benchmark: how to make its data and engine, and what its result must satisfy."""
+    """One benchmark: how to make its data and engine, and what its result must satisfy.
+
+    ``frame`` is a frame, or a folder of Parquet files: then reading is part of what is timed.
+    """
 
     summary: str
     frame: Callable[[], Any]
@@ -116,11 +150,17 @@ class Workload:
     kind: Literal["bar", "trade"] = "bar"
     cash: float = 1_000_000.0
     commission: Any = None
+    broker: Any = None
 
     def engine(self, frame: Any) -> Engine:
-        named = {} if "instrument" in frame.columns else {"instrument": "X"}
-        feed = FrameFeed(frame=frame, kind=self.kind, **named)
-        return Engine(feed=feed, strategy=self.strategy(), ledger={"cash": self.cash}, commission=self.commission)
+        feed: Any
+        if isinstance(frame, Path):
+            feed = ParquetFeed(path=frame, kind=self.kind, **({"instrument": "X"} if self.kind == "trade" else {}))
+        else:
+            named = {} if "instrument" in frame.columns else {"instrument": "X"}
+            feed = FrameFeed(frame=frame, kind=self.kind, **named)
+        parts = {"commission": self.commission, "broker": self.broker}
+        return Engine(feed=feed, strategy=self.strategy(), ledger={"cash": self.cash}, **parts)
 
 
 def _crossings(result: Result, frame: Any) -> bool:
@@ -167,5 +207,27 @@ WORKLOADS = {
         frame=lambda: data.minute_bars(100_000),
         strategy=Alternator,
         check=lambda result, frame: result.counts["orders"] == 100_000 and result.counts["fills"] == 99_999,
+    ),
+    "W6": Workload(
+        summary="1,000 instruments x 2,520 days, 50 longs and 50 shorts rebalanced daily, slice lane",
+        frame=lambda: data.panel(1_000, 2_520),
+        strategy=LongShort,
+        commission=Percent(rate=0.0005),
+        broker=SimulatedBroker(short_selling=True),
+        check=lambda result, frame: result.rows == 2_520_000 and result.counts["fills"] > 200_000,
+    ),
+    "W7": Workload(
+        summary="50 instruments x 10 years of one-minute bars from Parquet, the ten best of each day, slice lane",
+        frame=lambda: data.on_disk("minutes-10"),
+        strategy=DailyTop,
+        commission=Percent(rate=0.0005),
+        check=lambda result, frame: result.rows == 49_140_000 and result.counts["fills"] > 20_000,
+    ),
+    "W8": Workload(
+        summary="126,000,000 prints from Parquet, one resting limit order re-quoted every 1,000",
+        frame=lambda: data.on_disk("ticks-year"),
+        strategy=Quoter,
+        kind="trade",
+        check=lambda result, frame: result.counts["orders"] == 126_000 and result.counts["fills"] > 10_000,
     ),
 }
