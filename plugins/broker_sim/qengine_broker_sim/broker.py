@@ -177,6 +177,7 @@ class MatchingBroker(Participant):
         self._counts_open_orders = settings.targets_count_open_orders
         self._desk: RiskDesk | None = None
         self._is_special = False  # any of these
+        self._foresees_tangles = settings.matching_order == "in-turn"  # which knows no paths
         self._ended: dict[int, str] = {}  # the instruments that are traded no more, and why
         self._by_trade = settings.netting == "trades"
         # The rows known to fill nothing, and the row up to which matching is done.
@@ -348,6 +349,8 @@ class MatchingBroker(Participant):
 
     def _keep_from_opening(self, index: int) -> None:
         """Let an order that has not arrived yet reduce a position, and nothing else."""
+        if not self._foresees_tangles:
+            self._foresee_tangles()
         form = list(self._forms[self._table.fields["form"][index]])
         form[_REDUCE_ONLY] = 1
         self._table.fields["form"][index] = self._number_of(tuple(form))
@@ -425,6 +428,8 @@ class MatchingBroker(Participant):
         self, code: int, side: int, quantity: float, leg: Leg, time_in_force: TimeInForce, name: int, arrives: bool
     ) -> int:
         draft = self._draft
+        if not self._foresees_tangles:
+            self._foresee_tangles()
         if leg.time_in_force is not None:
             time_in_force = leg.time_in_force
         elif leg.parent >= 0 and time_in_force in _OF_AN_ENTRY:
@@ -447,6 +452,12 @@ class MatchingBroker(Participant):
         elif time_in_force is _DAY:
             self._end_with_session(index, code)
         return index
+
+    def _foresee_tangles(self) -> None:
+        """From now on there may be orders whose outcome depends on the path inside a bar."""
+        self._head["tangle"], kept = entries.tangle_address()
+        self._keep.append(kept)
+        self._foresees_tangles = True
 
     def _number_of(self, form: tuple[float, ...]) -> int:
         """The number of a form, which is written down where it is new."""

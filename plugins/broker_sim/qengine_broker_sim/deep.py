@@ -38,6 +38,9 @@ class DeepBroker(MatchingBroker):
         self._slots = self._slot_tokens = np.zeros(0)
         self._make_slots(16)
         head["walks"], head["beyond"] = settings.depth == "walk", _BEYOND.index(settings.depth_beyond)
+        if settings.depth == "walk":
+            head["walk"], kept = entries.walk_address()
+            self._keep.append(kept)
         head["remembers"] = settings.depth_memory == "level"
         self._notes = settings.queue_model != "none"
         if self._notes:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import numpy as np
-from qengine_portfolio.native import carray, floats_at, inner, pointer, times_at
+from numba import types
+from qengine_portfolio.native import carray, floats_at, function_at, inner, pointer, times_at
 
 from qengine_broker_sim.chance import must_penetrate
 from qengine_broker_sim.execution import covers_all, execute, execute_part, is_open, token_of
 from qengine_broker_sim.layout import FOK, LAST_LEVEL, NO
 from qengine_broker_sim.resting import forms_of, heads_of, orders_of, views_of
 
-__all__ = ["trade"]
+__all__ = ["WALK", "trade", "walk_book"]
 
 _DUST = 1e-9
 _PRICE, _SIZE, _GONE = 0, 1, 2
+
+# By address, as fills are: it is compiled where a run has books, and there once.
+WALK = (types.float64, (*[types.int64] * 4, types.float64, types.int64))
+_walk_at = function_at(*WALK)
 
 
 @inner
@@ -29,12 +34,20 @@ def trade(sim, view, row, index, price, taken, at_market):
             own_price = price = order.limit
             at_market = NO
         if head.walks:
-            rows = _levels_of(sim, view, row, order.code)
-            filled = _walk(sim, view, row, index, rows, own_price, at_market)
-            if head.remembers:
-                _books_at(head.gone, order.code, head.levels)[:] = rows
-            return filled
+            where = np.int64(sim), np.int64(view), np.int64(row), np.int64(index)
+            return _walk_at(head.walk, (*where, float(own_price), np.int64(at_market)))
     return execute(sim, view, row, index, price, taken, at_market)
+
+
+@inner
+def walk_book(sim, view, row, index, own_price, at_market):
+    """Execute an order at the levels of a row's book; what they gave is remembered where that is the policy."""
+    head, code = heads_of(sim)[0], orders_of(sim)[index].code
+    rows = _levels_of(sim, view, row, code)
+    filled = _walk(sim, view, row, index, rows, own_price, at_market)
+    if head.remembers:
+        _books_at(head.gone, code, head.levels)[:] = rows
+    return filled
 
 
 @inner

@@ -33,6 +33,7 @@ from qengine_broker_sim import (
 from qengine_broker_sim import margin as margins
 from qengine_broker_sim.board import note_rows, show
 from qengine_broker_sim.corporate import end_position, split_order
+from qengine_broker_sim.depth import WALK, walk_book
 from qengine_broker_sim.execution import (
     EXECUTE,
     admit,
@@ -72,11 +73,16 @@ from qengine_broker_sim.layout import (
     ZERO_QUANTITY,
 )
 from qengine_broker_sim.margin import excess_at, margin_of, next_breach
-from qengine_broker_sim.matching import match_instant
+from qengine_broker_sim.matching import TANGLE, match_instant, match_tangle
 from qengine_broker_sim.resting import forms_of, heads_of, link, next_match, orders_of, queues_of, refresh, views_of
 from qengine_broker_sim.standing import fills_at_all, next_standing, note_quotes, stand
 
-__all__ = ["execute_address", "one_of_each_group"]  # and the entry points, which are made when they are asked for
+__all__ = [
+    "execute_address",
+    "one_of_each_group",
+    "tangle_address",
+    "walk_address",
+]  # and the entry points, which are made when they are asked for
 
 
 @inner
@@ -630,7 +636,10 @@ def __getattr__(name: str) -> Any:
 
 def one_of_each_group() -> list[str]:
     """Names of entry points such that asking for each compiles all."""
-    return [names[0] for names in _GROUPS]
+    return [*(names[0] for names in _GROUPS), "execute_address", "walk_address", "tangle_address"]
+
+
+# Functions that others call by address: each is compiled by itself, where a run needs it, and closes over the stamp.
 
 
 @functools.cache
@@ -643,3 +652,27 @@ def execute_address() -> tuple[int, Any]:
         return settle_part(sim, view, row, index, base, size, taken, most, at_market != 0, all_or_none != 0)
 
     return address_of(execute, *EXECUTE)
+
+
+@functools.cache
+def walk_address() -> tuple[int, Any]:
+    """Where the compiled function is that trades with a book of several levels."""
+    stamp = _STAMP
+
+    def walk(sim, view, row, index, own_price, at_market):
+        _ = stamp
+        return walk_book(sim, view, row, index, own_price, at_market)
+
+    return address_of(walk, *WALK)
+
+
+@functools.cache
+def tangle_address() -> tuple[int, Any]:
+    """Where the compiled function is that leads orders along the path inside a bar."""
+    stamp = _STAMP
+
+    def tangle(sim, view, row, code, now, taken):
+        _ = stamp
+        return match_tangle(sim, view, row, code, now, taken)
+
+    return address_of(tangle, *TANGLE)

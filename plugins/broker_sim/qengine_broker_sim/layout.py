@@ -218,6 +218,8 @@ HEAD = np.dtype(
     [
         *((name, "i8") for name in ("books", "orders", "forms", "queues", "events")),
         ("execute", "i8"),  # the compiled function that settles a fill
+        ("walk", "i8"),  # the one that trades with a book of several levels (0: the run has none)
+        ("tangle", "i8"),  # the one that leads orders along the path inside a bar (0: none of them needs it yet)
         *((name, "i8") for name in ("commission", "commission_rates", "commission_size")),
         *((name, "i8") for name in ("slippage", "slippage_rates", "slippage_size")),
         *((name, "i8") for name in ("order_count", "event_count", "resting", "always", "open", "trial")),

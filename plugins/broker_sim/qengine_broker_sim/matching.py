@@ -7,9 +7,9 @@ stop-limits) are led along the path of prices inside the bar, and where the path
 from __future__ import annotations
 
 import numpy as np
-from numba import from_dtype
+from numba import from_dtype, types
 from qengine_portfolio import booking
-from qengine_portfolio.native import codes_at, floats_at, inner, times_at
+from qengine_portfolio.native import codes_at, floats_at, function_at, inner, times_at
 
 from qengine_broker_sim.chance import must_penetrate
 from qengine_broker_sim.depth import trade
@@ -49,7 +49,11 @@ from qengine_broker_sim.prices import limit_price, trigger_price
 from qengine_broker_sim.resting import fills_from, forms_of, heads_of, orders_of, queues_of, refresh, views_of
 from qengine_broker_sim.standing import fills_at_all, join_row, move_up
 
-__all__ = ["after_try", "fills_at_most", "has_room", "match_instant", "may_act", "try_alone"]
+__all__ = ["TANGLE", "after_try", "fills_at_most", "has_room", "match_instant", "match_tangle", "may_act", "try_alone"]
+
+# By address, as fills are: it is compiled once some order needs it.
+TANGLE = (types.float64, (*[types.int64] * 5, types.float64))
+_tangle_at = function_at(*TANGLE)
 
 _ORDER = from_dtype(ORDER)
 
@@ -126,7 +130,9 @@ def _match_row(sim, view, row, now, exits_only, taken):
         if queue.token == token or (exits_only and not _any_exits(sim, queue)):
             return taken
         queue.token = token
-        return _match_tangle(sim, view, row, code, now, taken)
+        if head.tangle == 0:
+            raise RuntimeError("Orders are entangled, for which nothing is prepared: an error in the broker.")
+        return _tangle_at(head.tangle, (np.int64(sim), np.int64(view), np.int64(row), code, now, float(taken)))
     orders, forms = orders_of(sim), forms_of(sim)
     index = queue.first
     while index >= 0:
@@ -329,7 +335,7 @@ def _try_by_close(sim, view, row, index, taken):
 
 
 @inner
-def _match_tangle(sim, view, row, code, now, taken):
+def match_tangle(sim, view, row, code, now, taken):
     """Lead the orders of one instrument along the path inside a bar that the policy says."""
     head, seen = heads_of(sim)[0], views_of(view)[0]
     policy = head.path

@@ -10,7 +10,7 @@ from qengine_core.plugin import component
 __all__ = ["WarmupCommand"]
 
 # What takes longest is begun first, so that it does not run alone at the end.
-_LONGEST = ("match", "turn", "submit", "execute_address")
+_LONGEST = ("match", "turn", "submit", "tangle_address", "walk_address")
 
 
 @component
@@ -43,5 +43,5 @@ def _make(name: str) -> None:
     from qengine_broker_sim import entries
 
     made = getattr(entries, name)
-    if name == "execute_address":
+    if name.endswith("_address"):
         made()
