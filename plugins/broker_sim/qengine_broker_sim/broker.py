@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, SupportsInt
 
@@ -168,12 +168,7 @@ class MatchingBroker(Participant):
         self._amendments: list[tuple[Any, ...]] = []
         self._fills_at_once = settings.fill_timing in ("same-close", "at-once")
         self._waits_for_others, self._waiting = settings.close_order != "as-sent", list[int]()  # for closes together
-        self._at_closes: list[AtCloses] = []
-        if settings.session_end != "day-orders":
-            all_of_them = settings.session_end == "cancel-all"
-            self._at_closes.append(SessionEnd(run, self.open_orders, self._end_with_its_session, all_of_them))
-        if settings.settlement_sessions:
-            self._at_closes.append(Settlement(run, self.open_orders, self._books, settings.settlement_sessions))
+        self._at_closes = list(self._watching_closes(settings, run))
         self._counts_open_orders = settings.targets_count_open_orders
         self._desk: RiskDesk | None = None
         self._is_special = False  # any of these
@@ -185,6 +180,13 @@ class MatchingBroker(Participant):
         self._quiet_until = 0
         self._done_block: Block | None = None
         self._done_until = 0
+
+    def _watching_closes(self, settings: SimulatedBroker, run: Run) -> Iterator[AtCloses]:
+        """What the settings have happen as sessions close."""
+        if settings.session_end != "day-orders":
+            yield SessionEnd(run, self.open_orders, self._end_with_its_session, settings.session_end == "cancel-all")
+        if settings.settlement_sessions:
+            yield Settlement(run, self.open_orders, self._books, settings.settlement_sessions)
 
     def _set_up(self, settings: SimulatedBroker, run: Run) -> list[Any]:
         """Write the settings where the compiled core reads them; return what must stay where it is."""
