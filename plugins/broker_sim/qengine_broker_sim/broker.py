@@ -430,7 +430,7 @@ class MatchingBroker(Participant):
         self, code: int, side: int, quantity: float, leg: Leg, time_in_force: TimeInForce, name: int, arrives: bool
     ) -> int:
         draft = self._draft
-        if not self._foresees_tangles:
+        if not self._foresees_tangles and leg[3:] != _PLAIN:
             self._foresee_tangles()
         if leg.time_in_force is not None:
             time_in_force = leg.time_in_force
