@@ -6,6 +6,7 @@ instrument. What a buyer and a seller may trade at are the ask and the bid, or t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,10 @@ from qengine_portfolio.view import BARS, QUOTES, VIEW
 from qengine_broker_sim.layout import NO_TOKEN
 from qengine_broker_sim.resting import heads_of, queues_of, views_of
 
-__all__ = ["Board", "note_rows", "show"]
+__all__ = ["Board", "note_rows", "show", "split_row"]
 
 _NUMBER = -2  # of the block that a board looks like
-_PRICES = ("buy_open", "sell_open", "buy_low", "buy_high", "sell_low", "sell_high", "close", "spread", "volatility")
+_PRICES = ("buy_open", "sell_open", "buy_low", "buy_high", "sell_low", "sell_high", "close", "spread")
 _SIZES = ("buy_size", "sell_size")
 
 
@@ -31,7 +32,7 @@ class Board:
         self.columns: dict[str, npt.NDArray[Any]] = {
             "ts": np.full(count, -1, np.int64),
             "codes": np.arange(count, dtype=np.int32),
-            **{name: np.full(count, np.nan) for name in _PRICES},
+            **{name: np.full(count, np.nan) for name in (*_PRICES, "volatility")},
             **{name: np.full(count, np.inf) for name in _SIZES},
         }
         self.tokens = np.full(count, NO_TOKEN, np.int64)  # which row it is
@@ -41,11 +42,14 @@ class Board:
         self._view["rows"], self._view["number"] = count, _NUMBER
         self.address = address(self._view)
 
-    def split(self, code: int, ratio: float) -> None:
-        """The last row of an instrument as it would have been after a split."""
-        for name in (*_PRICES, *_SIZES):
-            if name != "volatility":
-                self.columns[name][code] *= ratio if name in _SIZES else 1 / ratio
+
+def split_row(columns: Mapping[str, npt.NDArray[Any]], row: int, ratio: float) -> None:
+    """A remembered row of prices and sizes, by name, as it would have been after a split."""
+    for name, column in columns.items():
+        if name in _SIZES:
+            column[row] *= ratio
+        elif name in _PRICES or name == "mark":
+            column[row] /= ratio
 
 
 @inner

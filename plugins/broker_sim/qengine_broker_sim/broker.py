@@ -15,7 +15,7 @@ from qengine_portfolio.native import address, address_of, live
 from qengine_portfolio.view import KINDS, grades_of
 
 from qengine_broker_sim import entries
-from qengine_broker_sim.board import Board
+from qengine_broker_sim.board import Board, split_row
 from qengine_broker_sim.closing import AtCloses, SessionEnd, Settlement
 from qengine_broker_sim.costs import COMMISSION, SLIPPAGE
 from qengine_broker_sim.desk import RiskDesk
@@ -173,7 +173,7 @@ class MatchingBroker(Participant):
         self._desk: RiskDesk | None = None
         self._is_special = False  # any of these
         self._foresees_tangles = settings.matching_order == "in-turn"  # which knows no paths
-        self._ended: dict[int, str] = {}  # the instruments that are traded no more, and why
+        self._closed_out: dict[int, str] = {}  # the instruments that are traded no more, and why
         self._by_trade = settings.netting == "trades"
         # The rows known to fill nothing, and the row up to which matching is done.
         self._quiet_block: Block | None = None
@@ -191,7 +191,7 @@ class MatchingBroker(Participant):
     def _set_up(self, settings: SimulatedBroker, run: Run) -> list[Any]:
         """Write the settings where the compiled core reads them; return what must stay where it is."""
         head, rules = self._head[0], self._books.head[0]
-        head["execute"], execute = entries.execute_address()
+        head["execute"], execute = entries.address_for("execute")
         head["books"], head["queues"] = self._books.address, address(self._queues)
         head["forms"] = address(self._form_records)
         head["queue_count"] = len(run.instruments)
@@ -304,9 +304,10 @@ class MatchingBroker(Participant):
     def _send_with_care(self, view: int, now: int, *order: Any) -> int:
         """Send an order where more may come of it at once than a record, or where it takes time to arrive."""
         self._make_room()
-        self._note_the_market(order[0])
+        if self._fills_at_once:
+            self._note_the_market(order[0])
         first = self._fill_count[0]
-        asks = self._delays or self._desk is not None or self._has_ended or self._ended
+        asks = self._delays or self._desk is not None or self._has_ended or self._closed_out
         arrives = order[-1] and not asks
         index: int = entries.submit(self._sim, view, self._clock.position.row, now, *order[:-1], arrives)
         for closes in self._at_closes:
@@ -335,7 +336,7 @@ class MatchingBroker(Participant):
 
     def _passes(self, *indices: int) -> bool:
         """Whether the risk rules let the orders of a recipe through; if one is refused, all are."""
-        ended = self._ended.get(self._table.fields["code"][indices[0]], "") if self._ended else ""
+        ended = self._closed_out.get(self._table.fields["code"][indices[0]], "") if self._closed_out else ""
         reasons = [ended] if ended or self._desk is None else list(map(self._desk.refusal, indices))
         refusal = next(filter(None, reasons), "")
         if refusal:
@@ -403,7 +404,8 @@ class MatchingBroker(Participant):
 
     def _arrive(self, indices: Sequence[int]) -> None:
         clock = self._clock
-        self._note_the_market(self._table.fields["code"][indices[0]])
+        if self._fills_at_once:
+            self._note_the_market(self._table.fields["code"][indices[0]])
         for index in indices:
             self._in_flight.pop(index, None)
             self._make_room()
@@ -457,7 +459,7 @@ class MatchingBroker(Participant):
 
     def _foresee_tangles(self) -> None:
         """From now on there may be orders whose outcome depends on the path inside a bar."""
-        self._head["tangle"], kept = entries.tangle_address()
+        self._head["tangle"], kept = entries.address_for("tangle")
         self._keep.append(kept)
         self._foresees_tangles = True
 
@@ -645,13 +647,13 @@ class MatchingBroker(Participant):
             elif self._announces:
                 self._post(OrderUpdate(self._clock.now, order, order.state, "", "split"))
         if self._last_rows is not None:
-            self._last_rows.split(code, ratio)
+            split_row(self._last_rows.columns, code, ratio)
         self._quiet_block = None
         self._pending.append(None)
 
     def close_out(self, code: int, price: float, reason: str) -> None:
         """End all trading in an instrument: cancel its orders, and close its positions at a price. See the role."""
-        self._ended[code], self._is_special = reason, True
+        self._closed_out[code], self._is_special = reason, True
         for order in self.open_orders(code, of_rules=True):
             assert isinstance(order, SimulatedOrder)
             if order.is_open:
@@ -826,7 +828,7 @@ class MatchingBroker(Participant):
         run = self._run
         if run.risk or "position_rule" in run.built:
             self._desk = RiskDesk(run, self._table, self._books, self._sim, self._in_flight)
-        takes_time = bool(self._ended) or self._delays or self._fills_at_once or not self._cancels_on_arrival
+        takes_time = bool(self._closed_out) or self._delays or self._fills_at_once or not self._cancels_on_arrival
         self._is_special = self._announces or takes_time or self._desk is not None or bool(self._at_closes)
 
     def on_stop(self) -> None:
@@ -890,7 +892,7 @@ class AtOnceBroker(MatchingBroker):
     def split(self, code: int, ratio: float) -> None:
         super().split(code, ratio)
         entries.note(self._sim, self._see(self._clock.block), self._clock.position.row + 1)
-        self._board.split(code, ratio)
+        split_row(self._board.columns, code, ratio)
 
     def _note_the_market(self, code: int) -> None:
         """Let the compiled core know whether an instrument is being traded."""

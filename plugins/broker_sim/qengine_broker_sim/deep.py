@@ -39,7 +39,7 @@ class DeepBroker(MatchingBroker):
         self._make_slots(16)
         head["walks"], head["beyond"] = settings.depth == "walk", _BEYOND.index(settings.depth_beyond)
         if settings.depth == "walk":
-            head["walk"], kept = entries.walk_address()
+            head["walk"], kept = entries.address_for("walk")
             self._keep.append(kept)
         head["remembers"] = settings.depth_memory == "level"
         self._notes = settings.queue_model != "none"

@@ -77,12 +77,7 @@ from qengine_broker_sim.matching import TANGLE, match_instant, match_tangle
 from qengine_broker_sim.resting import forms_of, heads_of, link, next_match, orders_of, queues_of, refresh, views_of
 from qengine_broker_sim.standing import fills_at_all, next_standing, note_quotes, stand
 
-__all__ = [
-    "execute_address",
-    "one_of_each_group",
-    "tangle_address",
-    "walk_address",
-]  # and the entry points, which are made when they are asked for
+__all__ = ["address_for", "everything"]  # and the entry points, which are made when they are asked for
 
 
 @inner
@@ -634,45 +629,51 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def one_of_each_group() -> list[str]:
-    """Names of entry points such that asking for each compiles all."""
-    return [*(names[0] for names in _GROUPS), "execute_address", "walk_address", "tangle_address"]
+# Functions that others call by address. They are compiled by themselves, where a run needs one, and close over the
+# stamp as the entry points do: of a global, numba's cache knows nothing.
 
 
-# Functions that others call by address: each is compiled by itself, where a run needs it, and closes over the stamp.
-
-
-@functools.cache
-def execute_address() -> tuple[int, Any]:
-    """Where the compiled function is that settles a fill, and what keeps it there."""
-    stamp = _STAMP  # closed over: of a global, numba's cache knows nothing
+def _executing(stamp: str) -> Callable[..., Any]:
+    """What settles a fill."""
 
     def execute(sim, view, row, index, base, size, taken, most, at_market, all_or_none):
         _ = stamp
         return settle_part(sim, view, row, index, base, size, taken, most, at_market != 0, all_or_none != 0)
 
-    return address_of(execute, *EXECUTE)
+    return execute
 
 
-@functools.cache
-def walk_address() -> tuple[int, Any]:
-    """Where the compiled function is that trades with a book of several levels."""
-    stamp = _STAMP
+def _walking(stamp: str) -> Callable[..., Any]:
+    """What trades with a book of several levels."""
 
     def walk(sim, view, row, index, own_price, at_market):
         _ = stamp
         return walk_book(sim, view, row, index, own_price, at_market)
 
-    return address_of(walk, *WALK)
+    return walk
 
 
-@functools.cache
-def tangle_address() -> tuple[int, Any]:
-    """Where the compiled function is that leads orders along the path inside a bar."""
-    stamp = _STAMP
+def _tangling(stamp: str) -> Callable[..., Any]:
+    """What leads orders along the path inside a bar."""
 
     def tangle(sim, view, row, code, now, taken):
         _ = stamp
         return match_tangle(sim, view, row, code, now, taken)
 
-    return address_of(tangle, *TANGLE)
+    return tangle
+
+
+_BY_ADDRESS = {"execute": (_executing, EXECUTE), "walk": (_walking, WALK), "tangle": (_tangling, TANGLE)}
+
+
+@functools.cache
+def address_for(name: str) -> tuple[int, Any]:
+    """Where the compiled function is that the head's field of this name leads to, and what keeps it there."""
+    make, signature = _BY_ADDRESS[name]
+    return address_of(make(_STAMP), *signature)
+
+
+def everything() -> dict[str, Callable[[], object]]:
+    """All that can be compiled, by name: called, each of these does it."""
+    groups = {names[0]: functools.partial(__getattr__, names[0]) for names in _GROUPS}
+    return groups | {name: functools.partial(address_for, name) for name in _BY_ADDRESS}

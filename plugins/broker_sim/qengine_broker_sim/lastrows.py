@@ -17,19 +17,14 @@ class LastRows:
     """A view whose row numbers are instrument codes; compiled code fills it in as rows of bars go by."""
 
     def __init__(self, instruments: int) -> None:
-        self._columns = {name: np.full(instruments, np.nan) for name in (*_PRICES, *_SIZES)}
+        self.columns = {name: np.full(instruments, np.nan) for name in (*_PRICES, *_SIZES)}
         self._times = {name: np.full(instruments, -1, np.int64) for name in ("ts", *_SESSIONS)}
         self._codes = np.arange(instruments, dtype=np.int32)
         self._seen = np.full(instruments, -1, np.int64)  # when each instrument's row was the present one
         self._record = np.zeros(1, VIEW)
-        for name, column in (*self._columns.items(), *self._times.items(), ("codes", self._codes)):
+        for name, column in (*self.columns.items(), *self._times.items(), ("codes", self._codes)):
             self._record[name] = address(column)
         self._record["rows"] = self._record["marked"] = instruments
         self._record["kind"] = BARS
         self.address = address(self._record)
         self.seen_address = address(self._seen)
-
-    def split(self, code: int, ratio: float) -> None:
-        """The last row of an instrument as it would have been after a split."""
-        for name, column in self._columns.items():
-            column[code] *= ratio if name in _SIZES else 1 / ratio

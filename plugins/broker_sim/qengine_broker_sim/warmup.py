@@ -10,7 +10,7 @@ from qengine_core.plugin import component
 __all__ = ["WarmupCommand"]
 
 # What takes longest is begun first, so that it does not run alone at the end.
-_LONGEST = ("match", "turn", "submit", "tangle_address", "walk_address")
+_LONGEST = ("tangle", "submit", "walk", "turn", "execute")
 
 
 @component
@@ -32,7 +32,7 @@ class WarmupCommand:
 
         from qengine_broker_sim import entries
 
-        names = dict.fromkeys((*_LONGEST, *entries.one_of_each_group()))
+        names = dict.fromkeys((*_LONGEST, *entries.everything()))
         with ProcessPoolExecutor(max(1, options.workers), mp_context=get_context("spawn")) as pool:
             list(pool.map(_make, names))
         print("The simulated broker is compiled.")
@@ -42,6 +42,4 @@ class WarmupCommand:
 def _make(name: str) -> None:
     from qengine_broker_sim import entries
 
-    made = getattr(entries, name)
-    if name.endswith("_address"):
-        made()
+    entries.everything()[name]()

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DelistingEvents", "SplitEvents"]
 
-_DAY = 86_400_000_000_000
-
 
 class SplitEvents(Participant):
     """Splits positions and open orders at the open of each ex-date."""
@@ -36,7 +34,7 @@ class SplitEvents(Participant):
     def on_start(self) -> None:
         now = self._run.clock.now
         for code, day, ratio in self._rows:
-            if (day + 4) * _DAY > now and (ts := self._openings.of(code, day)) > now:  # else long over
+            if (ts := self._openings.to_come(code, day)) is not None:
                 self._run.agenda.schedule(ts, Phase.CORPORATE_ACTION, partial(self._split, code, ratio), now)
 
     def _split(self, code: int, ratio: float) -> None:
@@ -62,7 +60,7 @@ class DelistingEvents(Participant):
     def on_start(self) -> None:
         now = self._run.clock.now
         for code, day, price in self._rows:
-            ts = max(now, self._openings.close_of(code, day)) if (day + 4) * _DAY > now else now
+            ts = now if self._openings.is_long_over(day) else max(now, self._openings.close_of(code, day))
             self._run.agenda.schedule(ts, Phase.SESSION_CLOSE, partial(self._delist, code, price), now)
 
     def _delist(self, code: int, price: float | None) -> None:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DividendPayments"]
 
-_DAY = 86_400_000_000_000
-
 
 @attrs.frozen
 class _Dividend:
@@ -49,10 +47,7 @@ class DividendPayments(Participant):
     def on_start(self) -> None:
         now, by_time = self._run.clock.now, dict[int, list[_Dividend]]()
         for code, ex_day, pay_day, amount in self._rows:
-            if (ex_day + 4) * _DAY < now:  # long over, and perhaps before the calendar begins
-                continue
-            ex_ts = self._openings.of(code, ex_day)
-            if ex_ts > now:
+            if (ex_ts := self._openings.to_come(code, ex_day)) is not None:
                 pay_ts = ex_ts if pay_day is None else max(ex_ts, self._openings.of(code, pay_day))
                 by_time.setdefault(ex_ts, []).append(_Dividend(code, ex_ts, pay_ts, amount))
         for ts, dividends in by_time.items():

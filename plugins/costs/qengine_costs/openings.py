@@ -29,6 +29,17 @@ class Openings:
         """Just before the first fill of the first session on or after a day, counted from 1970 (ns UTC)."""
         return session_on(self._run.sessions(code), _date(day)).open_ts + self._late[code]
 
+    def to_come(self, code: int, day: int) -> int | None:
+        """The same, if it is still to come."""
+        if self.is_long_over(day):
+            return None
+        ts = self.of(code, day)
+        return ts if ts > self._run.clock.now else None
+
+    def is_long_over(self, day: int) -> bool:
+        """Whether a day is past whatever its session, and perhaps before the calendar begins."""
+        return (day + 4) * _DAY < self._run.clock.now
+
     def close_of(self, code: int, day: int) -> int:
         """The close of that session (ns UTC)."""
         return session_on(self._run.sessions(code), _date(day)).close_ts

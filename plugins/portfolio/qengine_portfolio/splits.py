@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
-from qengine_portfolio.books import Books
+import numpy as np
+
+from qengine_portfolio.books import FILL, Books
 
 __all__ = ["IS_SPLIT", "split_positions"]
 
@@ -44,9 +46,8 @@ def split_positions(books: Books, code: int, ratio: float, ts: int) -> list[tupl
 def _write(books: Books, account: int, code: int, ts: int, change: float, ratio: float) -> None:
     number = books.fill_count
     books.head["fill_count"] = number + 1
+    books.fills[number] = np.zeros((), FILL)
     record = books.fills[number]
-    for name in books.fills.dtype.names or ():
-        record[name] = 0
     record["ts"], record["order"], record["block"], record["row"] = ts, IS_SPLIT, -1, -1
     record["code"], record["account"], record["side"] = code, account, 1 if change >= 0 else -1
     record["quantity"], record["price"], record["slippage"] = abs(change), books.marks[code], ratio

@@ -40,12 +40,10 @@ class PositionCheck:
             return "no-price"
         if settings.notional is not None and value > settings.notional * _SLACK:
             return "max-position-notional"
-        if (
-            settings.fraction is not None
-            and value > settings.fraction * self._ledger.accounts[request.account].equity * _SLACK
-        ):
-            return "max-position-fraction"
-        return ""
+        if settings.fraction is None:
+            return ""
+        most = settings.fraction * self._ledger.accounts[request.account].equity
+        return "max-position-fraction" if value > most * _SLACK else ""
 
 
 class LeverageCheck:
