@@ -74,8 +74,8 @@ class LongShort(Strategy):
     def on_slice(self, ctx: Context, bars: Slice) -> None:
         closes = bars.history("close", 22)
         if len(closes) == 22:
-            ranked, names = np.argsort(closes[-1] / closes[0], kind="stable"), bars.instruments
-            weights = {names[code]: 0.009 for code in ranked[:50]} | {names[code]: -0.009 for code in ranked[-50:]}
+            ranked, weights = np.argsort(closes[-1] / closes[0], kind="stable"), np.zeros(len(bars.instruments))
+            weights[ranked[:50]], weights[ranked[-50:]] = 0.009, -0.009
             ctx.rebalance(weights)
 
 

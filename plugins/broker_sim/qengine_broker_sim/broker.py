@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, SupportsInt
 
@@ -39,7 +39,8 @@ from qengine_broker_sim.layout import (
     TIMES_IN_FORCE,
     TRADES,
 )
-from qengine_broker_sim.orders import Interned, OrderTable, SimulatedOrder
+from qengine_broker_sim.lending import LentCore, not_lendable
+from qengine_broker_sim.orders import Interned, OrderTable, SentOrders, SimulatedOrder
 from qengine_core.blocks import Block, Segment, StreamInfo
 from qengine_core.participant import Participant
 from qengine_core.plugin import (
@@ -142,7 +143,8 @@ class MatchingBroker(Participant):
         self._events = np.zeros(0, EVENT)
         self._type_names = {spec.component: spec.name for spec in run.order_types()}
         self._keep = self._set_up(settings, run)
-        self._match = entries.turn if settings.matching_order == "in-turn" else entries.match
+        self._match_name = "turn" if settings.matching_order == "in-turn" else "match"
+        self._match = getattr(entries, self._match_name)
         self._order_count = live(self._head["order_count"])
         self._resting = live(self._head["resting"])
         self._always = live(self._head["always"])
@@ -171,8 +173,11 @@ class MatchingBroker(Participant):
         self._at_closes = list(self._watching_closes(settings, run))
         self._counts_open_orders = settings.targets_count_open_orders
         self._desk: RiskDesk | None = None
-        self._is_special = False  # any of these
+        self._needs_care = False  # any of these
+        self._is_special = False  # that, or somebody listens
         self._foresees_tangles = settings.matching_order == "in-turn"  # which knows no paths
+        self._settings = settings
+        self._lent: frozenset[int] = frozenset()  # the streams whose rows somebody else matches
         self._closed_out: dict[int, str] = {}  # the instruments that are traded no more, and why
         self._by_trade = settings.netting == "trades"
         # The rows known to fill nothing, and the row up to which matching is done.
@@ -218,10 +223,14 @@ class MatchingBroker(Participant):
         for name in ("first", "last", "token", "also", "ambiguous_on"):
             self._queues[name] = -1
         self._queues["grade"] = _finest_grades(run)
+        own_lots = np.array([instrument.lot_size for instrument in run.instruments] or [0.0])
+        head["lots"], head["counts_open"] = address(own_lots), settings.targets_count_open_orders
+        for name, field in (("target_reserve", "target_reserve"), ("target_lot", "target_lot"), ("target_pays", "target_commission")):
+            head[name] = getattr(run.ledger, field, 0.0)
         shadows = np.full(len(self._books.accounts) * (len(run.instruments) + 1), -1, SHADOW)
         trade_lists = np.full(len(self._books.positions), -1, TRADES)
         head["shadows"], head["trade_lists"] = address(shadows), address(trade_lists)
-        kept: list[Any] = [shadows, trade_lists, execute]
+        kept: list[Any] = [shadows, trade_lists, execute, own_lots]
         if settings.netting == "trades":  # a fill opens a trade, closes one, or, the last of an order, a part of one
             self._fills_per_order = 3
         self._last_rows = None
@@ -653,7 +662,8 @@ class MatchingBroker(Participant):
 
     def close_out(self, code: int, price: float, reason: str) -> None:
         """End all trading in an instrument: cancel its orders, and close its positions at a price. See the role."""
-        self._closed_out[code], self._is_special = reason, True
+        self._closed_out[code] = reason
+        self._needs_care = self._is_special = True
         for order in self.open_orders(code, of_rules=True):
             assert isinstance(order, SimulatedOrder)
             if order.is_open:
@@ -674,6 +684,34 @@ class MatchingBroker(Participant):
         entries.close_out(self._sim, self._see(clock.block), clock.position.row, index, price, clock.now)
         self._count_from_next_row(first)
         self._announce()
+
+    def lend_core(self, streams: Collection[int]) -> LentCore:
+        """Let somebody else match the rows of some streams, in compiled code, before the run starts."""
+        self._lent = frozenset(streams)
+        forms = tuple(
+            self._number_of(_form_of(time_in_force, leg))
+            for leg in (MARKET_LEG, Leg(trail_is_percent=True))
+            for time_in_force in (_GTC, TimeInForce.IOC, TimeInForce.FOK)
+        )
+        return LentCore(
+            sim=self._sim,
+            books=self._books,
+            table=self._table,
+            match=self._match_name,
+            forms=forms,
+            see=self._see,
+            make_room_for_fills=self._make_room,
+            announce=self._announce,
+            foresee_paths=self._foresee_tangles,
+            was_used=self._core_was_used,
+        )
+
+    def _core_was_used(self) -> None:
+        self._quiet_block = None
+
+    def not_lendable(self) -> list[str]:
+        """What stands against lending the core, in words."""
+        return not_lendable(self._settings)
 
     def legs(self, order: Order) -> Sequence[Order]:
         """All orders that one recipe made, in its order: an entry and its exits, the slices of a schedule."""
@@ -722,6 +760,29 @@ class MatchingBroker(Participant):
         )
         return gross, long, short
 
+    def rebalance(self, weights: npt.NDArray[np.float64], account: int = 0) -> Sequence[Order] | None:
+        """Bring instruments, by code, to fractions of equity in one call; None where each order needs care of its own.
+
+        NaN leaves an instrument as it is. Sales are sent before purchases. Raises ConfigError for one without a price.
+        """
+        if self._needs_care:
+            return None
+        count, clock = len(weights), self._clock
+        self._table.make_room(count)
+        if self._announces:
+            self._make_room(count)
+        wanted, sent = np.ascontiguousarray(weights, np.float64), np.empty(count, np.int64)
+        view, submit = self._see(clock.block), entries.place_of("submit")
+        where = (self._sim, view, clock.position.row, clock.now, submit, account)
+        number = entries.rebalance(*where, address(wanted), address(sent), count)
+        if number < 0:
+            name = self._instruments[-1 - number].name
+            raise ConfigError(f"{name} has no price yet, so a target in money cannot be sized: wait for its first row.")
+        self._announce()
+        self._quiet_block = None
+        self._pending.append(None)
+        return SentOrders(self._table, sent[:number])
+
     def _end(self, index: int, state: SupportsInt, reason: str) -> None:
         """End an order that has not filled to the end."""
         self._in_flight.pop(index, None)
@@ -740,6 +801,8 @@ class MatchingBroker(Participant):
 
     def next_row(self, segment: Segment, start: int, stop: int) -> int:
         block = segment.block
+        if block.stream in self._lent:
+            return stop
         if self._remembers_rows:
             return min(stop, max(start, self._done_until if block is self._done_block else start))
         if not self._resting[0]:
@@ -829,14 +892,16 @@ class MatchingBroker(Participant):
         if run.risk or "position_rule" in run.built:
             self._desk = RiskDesk(run, self._table, self._books, self._sim, self._in_flight)
         takes_time = bool(self._closed_out) or self._delays or self._fills_at_once or not self._cancels_on_arrival
-        self._is_special = self._announces or takes_time or self._desk is not None or bool(self._at_closes)
+        self._needs_care = takes_time or self._desk is not None or bool(self._at_closes)
+        self._is_special = self._announces or self._needs_care
+        self._head["is_trading"] = bool(self._lent)  # where somebody walks rows, orders are sent on rows
 
     def on_stop(self) -> None:
         for order in self.open_orders(of_rules=True):
             if order.is_open:  # not ended with another
                 assert isinstance(order, SimulatedOrder)
                 self._end(order.place, EXPIRED, "end-of-data")
-        self._has_ended = self._is_special = True
+        self._has_ended = self._needs_care = self._is_special = True
 
     def tables(self) -> Mapping[str, Any]:
         from qengine_broker_sim import tables

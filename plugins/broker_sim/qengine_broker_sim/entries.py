@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 from qengine_portfolio import booking, books, view
-from qengine_portfolio.native import address_of, codes_at, direct, floats_at, inner, stamp_of, times_at
+from qengine_portfolio.native import address_of, carray, codes_at, direct, floats_at, inner, pointer, pointer_to, stamp_of, times_at
 
 from qengine_broker_sim import (
     board,
@@ -28,6 +28,7 @@ from qengine_broker_sim import (
     resting,
     standing,
     states,
+    targets,
     trades,
 )
 from qengine_broker_sim import margin as margins
@@ -76,8 +77,10 @@ from qengine_broker_sim.margin import excess_at, margin_of, next_breach
 from qengine_broker_sim.matching import TANGLE, match_instant, match_tangle
 from qengine_broker_sim.resting import forms_of, heads_of, link, next_match, orders_of, queues_of, refresh, views_of
 from qengine_broker_sim.standing import fills_at_all, next_standing, note_quotes, stand
+from qengine_broker_sim.targets import in_flight, towards
+from qengine_broker_sim.targets import rebalance as rebalance_to
 
-__all__ = ["address_for", "everything"]  # and the entry points, which are made when they are asked for
+__all__ = ["address_for", "everything", "place_of"]  # and the entry points, which are made when they are asked for
 
 
 @inner
@@ -398,16 +401,7 @@ def _ending(stamp: str) -> tuple[Any, ...]:
     def pending(sim, account, code):
         """Signed quantity still to come from orders that are neither triggered later nor tied to others."""
         _ = stamp
-        orders, total = orders_of(sim), 0.0
-        index = queues_of(sim)[code].first
-        while index >= 0:
-            order = orders[index]
-            waits = order.trigger == order.trigger and not order.triggered
-            counts = order.account == account and order.parent < 0 and order.group < 0 and not waits
-            if counts and not forms_of(sim)[order.form].yields:
-                total += order.side * (order.quantity - order.filled)
-            index = order.next
-        return total
+        return in_flight(sim, account, code)
 
     return cancel, pending
 
@@ -512,6 +506,27 @@ def _in_turn(stamp: str) -> tuple[Any, ...]:
     return (turn,)
 
 
+def _targeting(stamp: str) -> tuple[Any, ...]:
+    """What targets need: orders sent for many instruments in one call."""
+
+    @njit("int64(int64, int64, int64, int64, int64, int64, int64, int64, float64)", cache=True)
+    def target(sim, seen_by, row, now, send, account, code, what, amount):
+        """Send what is missing to a target in units (0), in money (1) or as a fraction of equity (2)."""
+        _ = stamp
+        _mark_up_to(sim, seen_by, row)
+        return towards(sim, seen_by, row, now, send, account, code, what, amount)
+
+    @njit("int64(int64, int64, int64, int64, int64, int64, int64, int64, int64)", cache=True)
+    def rebalance(sim, seen_by, row, now, send, account, weights, sent, count):
+        """Bring ``count`` instruments to their weights; return how many orders that takes, or ``-1 - code``."""
+        _ = stamp
+        _mark_up_to(sim, seen_by, row)
+        wanted, indices = carray(pointer(weights), count, np.float64), carray(pointer(sent), count, np.int64)
+        return rebalance_to(sim, seen_by, row, now, send, account, wanted, indices)
+
+    return target, rebalance
+
+
 def _searching(stamp: str) -> tuple[Any, ...]:
     """What interest needs."""
 
@@ -603,7 +618,7 @@ _COMPILED = (
     power,
     prices,
 )
-_STAMP = stamp_of(booking, books, view, *_COMPILED, resting, standing, states, trades)
+_STAMP = stamp_of(booking, books, view, *_COMPILED, resting, standing, states, targets, trades)
 _GROUPS: dict[tuple[str, ...], Callable[[str], tuple[Any, ...]]] = {
     ("submit",): _sending,
     ("arrive",): _arriving,
@@ -613,6 +628,7 @@ _GROUPS: dict[tuple[str, ...], Callable[[str], tuple[Any, ...]]] = {
     ("working", "closing", "exposure"): _exposing,
     ("match",): _matching,
     ("turn",): _in_turn,
+    ("target", "rebalance"): _targeting,
     ("search",): _searching,
     ("split", "close_out"): _corporate,
     ("note", "note_book"): _noting,
@@ -622,11 +638,22 @@ _GROUPS: dict[tuple[str, ...], Callable[[str], tuple[Any, ...]]] = {
 
 def __getattr__(name: str) -> Any:
     """An entry point, compiled (or loaded) with those of its group when a run first asks for one."""
-    for names, make in _GROUPS.items():
+    for names in _GROUPS:
         if name in names:
-            globals().update(zip(names, map(direct, make(_STAMP)), strict=True))
+            globals().update(zip(names, map(direct, _made(names)), strict=True))
             return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+@functools.cache
+def _made(names: tuple[str, ...]) -> tuple[Any, ...]:
+    return _GROUPS[names](_STAMP)
+
+
+def place_of(name: str) -> int:
+    """Where an entry point is, for compiled code that calls it as Python does; it stays there."""
+    (names,) = (names for names in _GROUPS if name in names)
+    return pointer_to(_made(names)[names.index(name)])
 
 
 # Functions that others call by address. They are compiled by themselves, where a run needs one, and close over the

@@ -250,6 +250,9 @@ HEAD = np.dtype(
         *((name, "i8") for name in ("slots", "slot_tokens", "gone")),
         *((name, "i8") for name in ("queue_model", "book")),  # places in the exchange's queue
         ("queue_exponent", "f8"),
+        # Of targets: each instrument's own lot size, whether open orders count, and the ledger's say on their size.
+        *((name, "i8") for name in ("lots", "counts_open", "target_pays")),
+        *((name, "f8") for name in ("target_reserve", "target_lot")),
         ("touch_key", "u8"),
         ("touch_probability", "f8"),
         ("draft", ORDER),  # what the next order has beyond the arguments of submit

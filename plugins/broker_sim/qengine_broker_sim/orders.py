@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from qengine_portfolio.native import address, live
 
 from qengine_broker_sim.layout import FILLED, ORDER, REASONS, STATES, TIMES_IN_FORCE, TRADE
-from qengine_core.plugin import OrderState, TimeInForce
+from qengine_core.plugin import Order, OrderState, TimeInForce
 
-__all__ = ["OrderTable", "SimulatedOrder"]
+__all__ = ["OrderTable", "SentOrders", "SimulatedOrder"]
 
 _FILLED = int(FILLED)
 # Memory that nobody has written to is only an address range, while copying it to grow is dear.
@@ -53,6 +55,11 @@ class OrderTable:
         self.fields: dict[str, Any] = {}
         self.grow()
 
+    def make_room(self, orders: int) -> None:
+        """See to it that so many more can be written."""
+        while int(self._head["order_count"][0]) + orders > self.room:
+            self.grow()
+
     def grow(self) -> None:
         """Make room for twice as many."""
         grown = np.empty(max(_FIRST_ORDERS, 2 * self.room), ORDER)  # every record is written whole
@@ -65,6 +72,26 @@ class OrderTable:
             self._trades = trades
             self._head["trades"] = address(trades)
         self.fields.update({name: live(grown[name]) for name in ORDER.names or ()})
+
+
+class SentOrders(Sequence[Order]):
+    """Orders that were sent together, in order. Each is made when it is asked for."""
+
+    __slots__ = ("_indices", "_table")
+
+    def __init__(self, table: OrderTable, indices: npt.NDArray[np.int64]) -> None:
+        self._table, self._indices = table, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return SentOrders(self._table, self._indices[at])
+        return SimulatedOrder((self._table, int(self._indices[at])))
+
+    def __repr__(self) -> str:
+        return repr(list(self))
 
 
 class SimulatedOrder(tuple[OrderTable, int]):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from qengine_core.blocks import Block, Segment, StreamInfo
+from qengine_core.blocks import Segment, StreamInfo
 from qengine_core.participant import Participant
 from qengine_core.plugin import BAR, QUOTE, TRADE, PositionView, Rank
 from qengine_portfolio import tables
@@ -159,7 +159,11 @@ class LedgerBook(Participant):
 
 
 class _Curve:
-    """Collects what a segment brought to an account, fills and cash flows, and turns it, with prices, into samples."""
+    """Collects what a segment brought to an account, fills and cash flows, and turns it, with prices, into samples.
+
+    Of one instrument's bars every row is a sample: that takes more memory than the rows themselves, and is put off until
+    somebody asks. Of many instruments, or of ticks, there are far fewer samples than rows.
+    """
 
     def __init__(self, settings: StandardLedger, run: Run, books: Books, views: Views, number: int) -> None:
         count, currencies = len(run.instruments), len(books.currencies)
@@ -189,6 +193,10 @@ class _Curve:
         self._booked = 0  # fills that are in the curve already
         self._flowed = 0  # cash flows that are
         self._chunks: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]] = []
+        only_bars = all(kind == BAR for kind in self._stream_kinds)
+        self._is_put_off = count == 1 and only_bars and currencies == 1
+        self._put_off: list[tuple[Any, ...]] = []
+        self._last: tuple[int, list[float]] | None = None
 
     def extend(self, segment: Segment) -> None:
         """Sample the account over a segment, with the fills that happened since the one before."""
@@ -204,17 +212,26 @@ class _Curve:
         fills = self._effects(recent, view.number, segment) if len(recent) else _NO_EFFECTS
         if books.flows.count > self._flowed:
             fills = self._with_flows(segment, *fills)
+        rows = slice(segment.start, segment.stop)
+        stretch = (block.stream, block.ts, block.instrument, view.mark, rows, fills)
+        if self._is_put_off:
+            self._put_off.append(stretch)
+        else:
+            self._sample(*stretch)
+
+    def _sample(self, stream: int, ts: Any, codes: Any, marks: Any, rows: slice, fills: Any) -> None:
+        """Walk a stretch of rows, with what happened to the account on them."""
         due = self._next_ts[0]
-        if self._stream_kinds[block.stream] not in self._kinds:
+        if self._stream_kinds[stream] not in self._kinds:
             self._next_ts[0] = _NEVER  # its prices count, but only rows of an instant already sampled are sampled
-        size = self._samples(block, segment.start, segment.stop)
+        size = self._samples(ts, rows.start, rows.stop)
         out_ts, out = np.empty(size, np.int64), np.empty((size, self._width))
         written = equity_nb(
-            block.ts,
-            block.instrument,
-            view.mark,
-            segment.start,
-            segment.stop,
+            ts,
+            codes,
+            marks,
+            rows.start,
+            rows.stop,
             self._interval,
             self._next_ts,
             fills,
@@ -231,7 +248,7 @@ class _Curve:
         if self._next_ts[0] == _NEVER:
             self._next_ts[0] = due
         if written:
-            self._chunks.append((out_ts[:written].copy(), out[:written].copy()))
+            self._chunks.append((out_ts, out) if written == size else (out_ts[:written].copy(), out[:written].copy()))
 
     def _effects(self, fills: npt.NDArray[Any], block: int, segment: Segment) -> tuple[npt.NDArray[Any], ...]:
         """On which row each fill happened, and what it changed: of what, how much, and cash in which currency.
@@ -268,11 +285,11 @@ class _Curve:
         both = (np.concatenate([given, more])[order] for given, more in zip(effects, added, strict=True))
         return (rows[order], *both)
 
-    def _samples(self, block: Block, start: int, stop: int) -> int:
+    def _samples(self, ts: Any, start: int, stop: int) -> int:
         """An upper bound for the number of samples in a stretch of rows."""
         if self._interval == 0 or start == stop:
             return stop - start
-        span = int(block.ts[stop - 1]) - int(block.ts[start])
+        span = int(ts[stop - 1]) - int(ts[start])
         return min(stop - start, span // self._interval + 3)
 
     def finish(self, now: int, account: Account) -> None:
@@ -282,10 +299,17 @@ class _Curve:
         if self._width > 4:
             for currency in self._books.currencies:
                 last += [account.balance(currency), account.fx_rate(currency)]
-        self._chunks.append((np.array([now], dtype=np.int64), np.array([last])))
+        self._last = now, last
 
     def samples(self) -> tables.Samples:
         """Everything that was sampled; of an instant that comes more than once, the last counts."""
+        for stretch in self._put_off:
+            self._sample(*stretch)
+        self._put_off.clear()
+        if self._last is not None:
+            now, last = self._last
+            self._chunks.append((np.array([now], dtype=np.int64), np.array([last])))
+            self._last = None
         if not self._chunks:
             return np.empty(0, np.int64), np.empty((0, self._width))
         return np.concatenate([ts for ts, _ in self._chunks]), np.concatenate([values for _, values in self._chunks])

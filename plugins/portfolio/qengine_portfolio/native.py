@@ -32,6 +32,7 @@ __all__ = [
     "inner",
     "live",
     "pointer",
+    "pointer_to",
     "stamp_of",
     "times_at",
 ]
@@ -106,8 +107,7 @@ def address_of(function: Callable[..., Any], result: types.Type, arguments: Sequ
         compiled = _compile(function, result, arguments)
     except Exception as error:
         raise _not_compilable(function, error) from error
-    found: Any = compiled.overloads[tuple(arguments)]
-    return found.library.get_pointer_to_function(found.fndesc.llvm_func_name), compiled
+    return pointer_to(compiled), compiled
 
 
 def _compile(function: Callable[..., Any], result: types.Type, arguments: Sequence[types.Type]) -> Any:
@@ -123,6 +123,13 @@ def _not_compilable(function: Callable[..., Any], error: Exception) -> ConfigErr
         f"{function.__qualname__} cannot be compiled ({reason[-1] if reason else type(error).__name__}): a cost model "
         "is a static function of numbers that numba takes; qengine_core.testing has the laws to try it on."
     )
+
+
+def pointer_to(function: Any) -> int:
+    """Where a function is that has been compiled for one signature, for compiled code to call."""
+    (compiled,) = function.overloads.values()
+    place: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+    return place
 
 
 def direct(function: Any) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from qengine_core.plugin import (
     BAR,
@@ -42,8 +43,8 @@ class Context:
     """
 
     __slots__ = (
-        *("_account", "_broker", "_clock", "_codes", "_driver", "_ledger", "_limit", "_pays", "_reserve", "_run"),
-        *("_submit", "_target_lot", "account", "portfolio"),
+        *("_account", "_broker", "_clock", "_codes", "_driver", "_ledger", "_limit", "_pays", "_rebalance", "_reserve"),
+        *("_run", "_submit", "_target_lot", "account", "portfolio"),
     )
 
     def __init__(self, run: Run, driver: StrategyDriver, account: int = 0) -> None:
@@ -54,6 +55,8 @@ class Context:
         self._submit: Callable[..., Order] = run.broker.submit
         if account:
             self._submit = functools.partial(run.broker.submit, account=account)
+        # A broker may have a way to send a whole rebalancing at once.
+        self._rebalance: Callable[..., Sequence[Order] | None] | None = getattr(run.broker, "rebalance", None)
         self._ledger = run.ledger.accounts[account]
         self.account = self._ledger.name
         self._codes = run.codes
@@ -167,16 +170,46 @@ class Context:
         value = self._share(instrument, fraction, self._ledger.equity)
         return self.order_target_value(instrument, value, type, **options)
 
-    def rebalance(self, weights: Mapping[str, float]) -> list[Order]:
-        """Trade the whole portfolio to ``weights`` (fractions as for one target); what is not named is closed.
+    def rebalance(self, weights: Mapping[str, float] | npt.NDArray[np.float64]) -> Sequence[Order]:
+        """Trade the whole portfolio to ``weights`` (fractions as for one target), sales before purchases.
 
-        Sales are sent before purchases, so that they can pay for them.
+        A mapping names instruments, and what it does not name is closed. An array has one weight for each of
+        ``ctx.instruments``; where it is NaN, the position is left as it is. Raises ConfigError for a weight that is no
+        number, or of an instrument without a price.
         """
+        wanted = self._weights(weights)
+        sent = self._rebalance(wanted, self._account) if self._rebalance is not None else None
+        return self._rebalance_one_by_one(wanted) if sent is None else sent
+
+    def _weights(self, weights: Mapping[str, float] | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """By instrument code; NaN where nothing is to be done."""
+        if not isinstance(weights, Mapping):
+            given = np.asarray(weights, dtype=np.float64)
+            if given.shape != (len(self._codes),) or np.isinf(given).any():
+                raise ConfigError(
+                    f"Weights in an array must be {len(self._codes)} finite numbers or NaN, one for each of "
+                    f"ctx.instruments; these are {given.shape} {given!r}."
+                )
+            return given
+        wanted = np.full(len(self._codes), np.nan)
+        wanted[list(self._ledger.held())] = 0.0
+        for name, weight in weights.items():
+            if not math.isfinite(weight):
+                raise ConfigError(f"A target of {weight!r} {name} is impossible: it must be a finite number.")
+            wanted[self._code(name)] = weight
+        return wanted
+
+    def _rebalance_one_by_one(self, wanted: npt.NDArray[np.float64]) -> Sequence[Order]:
+        """For brokers that look at each order by itself."""
         equity, names = self._ledger.equity, self.instruments
-        targets = {names[code]: 0.0 for code in self._ledger.held()} | dict(weights)
-        held = {name: self.portfolio.value(name) for name in targets}
-        by_change = sorted(targets, key=lambda name: (targets[name] * equity - held[name] > 0, self._code(name)))
-        sent = [self.order_target_value(name, self._share(name, targets[name], equity)) for name in by_change]
+        codes = np.flatnonzero(wanted == wanted).tolist()
+        grows = {code: wanted.item(code) * equity - self.portfolio.value(names[code]) > 0 for code in codes}
+        sent = []
+        for code in sorted(codes, key=lambda code: (grows[code], code)):
+            held = self._ledger.positions[code].quantity
+            if wanted.item(code) or held or self._broker.pending(code, self._account):
+                value = self._share(names[code], wanted.item(code), equity)
+                sent.append(self.order_target_value(names[code], value))
         return [order for order in sent if order is not None]
 
     def _share(self, instrument: str, fraction: float, equity: float) -> float:

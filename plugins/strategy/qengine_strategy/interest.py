@@ -50,12 +50,13 @@ class Interest:
         if block is not self._block:
             # Streams take turns, so a block may be left and come back to; its rows are counted once.
             if self._key not in block.cache:
-                chosen = self._select(block)
+                chosen = self.select(block)
                 block.cache[self._key] = None if chosen is None else chosen.tolist()
             self._block, self._rows = block, block.cache[self._key]
         return self._rows
 
-    def _select(self, block: Block) -> npt.NDArray[np.int64] | None:
+    def select(self, block: Block) -> npt.NDArray[np.int64] | None:
+        """The wanted rows of a block, to be asked for once a block and in order; None for all."""
         rows = self._named(block)
         if self.every is None or self.every == 1:
             return rows

@@ -1,0 +1,304 @@
+"""Compiled: what a callback may ask of the broker and the account, and the methods of ``ctx`` that ask it.
+
+Each question is a function that is compiled once and called by its address in the lane, so that strategies stay small.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import overload_attribute, overload_method
+from qengine_broker_sim.layout import CANCELLED, EXITS_FIRST, FILLED, REASONS
+from qengine_broker_sim.resting import heads_of, orders_of, views_of
+from qengine_broker_sim.targets import IMPOSSIBLE, NO_PRICE_YET, OF_EQUITY, SUBMIT, UNITS, VALUE
+from qengine_portfolio import booking
+from qengine_portfolio.native import codes_at, floats_at, function_at, inner, times_at
+
+from qengine_compiled.lane import ContextType, address_of_lane, lanes_of
+from qengine_compiled.strategy import GTC
+
+__all__ = ["QUESTIONS"]
+
+
+
+_I8, _F8 = types.int64, types.float64
+_CANCEL = (types.void, (*[_I8] * 5,))
+_PENDING = (_F8, (*[_I8] * 3,))
+_TARGET = (_I8, (*[_I8] * 8, _F8))
+_REBALANCE = (_I8, (*[_I8] * 9,))
+_submit_at, _cancel_at, _pending_at = function_at(*SUBMIT), function_at(*_CANCEL), function_at(*_PENDING)
+_target_at, _rebalance_at = function_at(*_TARGET), function_at(*_REBALANCE)
+
+_REQUESTED = np.int64(REASONS.index("requested"))
+_EQUITY, _CASH, _PRICE, _WORKING = (np.int64(number) for number in range(4))
+
+
+# Questions ------------------------------------------------------------------------------------------------------
+
+
+@inner
+def _check_code(at, code):  # type: ignore[no-untyped-def]
+    if code < 0 or code >= at.instruments:
+        raise ValueError("there is no instrument of that code: codes count from 0, in the order of ctx.instruments")
+
+
+@inner
+def _check_room(sim, at, orders):  # type: ignore[no-untyped-def]
+    if heads_of(sim)[0].order_count + orders > at.room:
+        raise ValueError("more orders were sent from one call than there is room for: 4,096, or 4 an instrument")
+
+
+def _sending(stamp: str) -> Any:
+    def send(lane, code, side, quantity, limit, trigger, trail, by_fraction, time_in_force):  # type: ignore[no-untyped-def]
+        """Send an order of one leg; return its index."""
+        _ = stamp
+        at = lanes_of(lane)[0]
+        _check_code(at, code)
+        _check_room(at.sim, at, 1)
+        if not 0.0 <= quantity < np.inf:
+            raise ValueError("the quantity of an order must be a finite number >= 0")
+        if limit <= 0.0 or trigger <= 0.0 or trail <= 0.0:
+            raise ValueError("the prices of an order must be above 0")
+        if time_in_force < 0 or time_in_force > 2:
+            raise ValueError("time_in_force is GTC, IOC or FOK")
+        has_limit, has_trigger, trails = limit == limit, trigger == trigger, trail == trail
+        if trails and (has_limit or has_trigger):
+            raise ValueError("a trailing stop has neither limit nor stop")
+        head = heads_of(at.sim)[0]
+        if has_limit and has_trigger and head.tangle == 0 and head.order_of_matching == EXITS_FIRST:
+            at.needs_paths = 1
+        number, form = 0, times_at(at.forms)[time_in_force]
+        if trails:
+            number, form = 4, times_at(at.forms)[3 * by_fraction + time_in_force]
+            head.draft.trail = trail
+            trigger = side * np.inf
+        elif has_trigger:
+            number = 3 if has_limit else 2
+        elif has_limit:
+            number = 1
+        now, name = times_at(at.ts)[at.row], times_at(at.names)[number]
+        where = at.sim, at.seen, at.row, now, np.int64(code), np.int64(side)
+        index = _submit_at(at.submit, (*where, quantity, limit, trigger, form, name, np.int64(1)))
+        head.draft.trail = np.nan
+        return index
+
+    return send
+
+
+def _cancelling(stamp: str) -> Any:
+    def cancel(lane, order):  # type: ignore[no-untyped-def]
+        """Take an order off the market; one that is closed is left as it is."""
+        _ = stamp
+        at = lanes_of(lane)[0]
+        if order < 0 or order >= heads_of(at.sim)[0].order_count:
+            raise ValueError("there is no such order")
+        _cancel_at(at.cancel, (at.sim, np.int64(order), CANCELLED, _REQUESTED, times_at(at.ts)[at.row]))
+
+    return cancel
+
+
+def _asking(stamp: str) -> Any:
+    def ask(lane, what, code):  # type: ignore[no-untyped-def]
+        """A figure of the account."""
+        _ = stamp
+        at = lanes_of(lane)[0]
+        if what == _WORKING:
+            _check_code(at, code)
+            if not heads_of(at.sim)[0].counts_open:  # as Broker.pending has it
+                return 0.0
+            return _pending_at(at.pending, (at.sim, np.int64(0), np.int64(code)))
+        seen = views_of(at.seen)[0]
+        stop = min(at.row + 1, seen.rows)
+        if stop > seen.marked:
+            booking.mark_rows(at.books, codes_at(seen.codes), floats_at(seen.mark), seen.marked, stop)
+            seen.marked = stop
+        if what == _EQUITY:
+            return booking.equity_of(at.books, 0)
+        if what == _CASH:
+            return booking.cash_of(at.books, 0)
+        _check_code(at, code)
+        return booking.marks_of(at.books)[code]
+
+    return ask
+
+
+def _targeting(stamp: str) -> Any:
+    def target(lane, code, what, amount):  # type: ignore[no-untyped-def]
+        """Send what is missing to a target; return the order's index, or -1."""
+        _ = stamp
+        at = lanes_of(lane)[0]
+        _check_code(at, code)
+        _check_room(at.sim, at, 1)
+        now = times_at(at.ts)[at.row]
+        where = at.sim, at.seen, at.row, now, at.submit, np.int64(0), np.int64(code)
+        index = _target_at(at.target, (*where, np.int64(what), amount))
+        if index == NO_PRICE_YET:
+            raise ValueError("an instrument has no price yet, so a target in money cannot be sized")
+        if index == IMPOSSIBLE:
+            raise ValueError("a target must be a finite number")
+        return index
+
+    return target
+
+
+def _rebalancing(stamp: str) -> Any:
+    def rebalance(lane, weights, count):  # type: ignore[no-untyped-def]
+        """Bring instruments to their weights; return how many orders that took."""
+        _ = stamp
+        at = lanes_of(lane)[0]
+        if count != at.instruments:
+            raise ValueError("weights must be one for each instrument")
+        for code in range(count):
+            if math.isinf(floats_at(weights)[code]):
+                raise ValueError("a weight must be a finite number, or NaN to leave a position as it is")
+        _check_room(at.sim, at, count)
+        now = times_at(at.ts)[at.row]
+        where = at.sim, at.seen, at.row, now, at.submit, np.int64(0)
+        sent = _rebalance_at(at.rebalance, (*where, weights, at.sent, np.int64(count)))
+        if sent < 0:
+            raise ValueError("an instrument has no price yet, so a target in money cannot be sized")
+        return sent
+
+    return rebalance
+
+
+# By the field of the lane that leads to it: what makes the function, and its signature.
+QUESTIONS: dict[str, tuple[Callable[[str], Any], Any]] = {
+    "send": (_sending, (_I8, (*[_I8] * 3, *[_F8] * 4, _I8, _I8))),
+    "end": (_cancelling, (types.void, (_I8, _I8))),
+    "ask": (_asking, (_F8, (_I8, _I8, _I8))),
+    "aim": (_targeting, (_I8, (_I8, _I8, _I8, _F8))),
+    "weigh": (_rebalancing, (_I8, (_I8, _I8, _I8))),
+}
+_send_at, _end_at, _ask_at, _aim_at, _weigh_at = (function_at(*signature) for _, signature in QUESTIONS.values())
+
+
+# Methods --------------------------------------------------------------------------------------------------------
+
+_NAN = math.nan
+
+
+def _order_method(name: str, side: int) -> None:
+    @overload_method(ContextType, name, strict=True)
+    def method(ctx, instrument, quantity, limit=_NAN, stop=_NAN, trail=_NAN, trail_fraction=_NAN, time_in_force=GTC):  # type: ignore[no-untyped-def]
+        def send(ctx, instrument, quantity, limit=_NAN, stop=_NAN, trail=_NAN, trail_fraction=_NAN, time_in_force=GTC):  # type: ignore[no-untyped-def]
+            lane = address_of_lane(ctx)
+            by_fraction = trail_fraction == trail_fraction
+            distance = trail_fraction if by_fraction else trail
+            values = float(quantity), float(limit), float(stop), float(distance)
+            how = np.int64(by_fraction), np.int64(time_in_force)
+            return _send_at(lanes_of(lane)[0].send, (lane, np.int64(instrument), np.int64(side), *values, *how))
+
+        return send
+
+
+_order_method("buy", 1)
+_order_method("sell", -1)
+
+
+@overload_method(ContextType, "cancel", strict=True)
+def _cancel(ctx, order):  # type: ignore[no-untyped-def]
+    def cancel(ctx, order):  # type: ignore[no-untyped-def]
+        lane = address_of_lane(ctx)
+        _end_at(lanes_of(lane)[0].end, (lane, np.int64(order)))
+
+    return cancel
+
+
+def _target_method(name: str, what: Any) -> None:
+    @overload_method(ContextType, name, strict=True)
+    def method(ctx, instrument, amount):  # type: ignore[no-untyped-def]
+        def aim(ctx, instrument, amount):  # type: ignore[no-untyped-def]
+            lane = address_of_lane(ctx)
+            return _aim_at(lanes_of(lane)[0].aim, (lane, np.int64(instrument), what, float(amount)))
+
+        return aim
+
+
+_target_method("order_target", UNITS)
+_target_method("order_target_value", VALUE)
+_target_method("order_target_percent", OF_EQUITY)
+
+
+@overload_method(ContextType, "rebalance", strict=True)
+def _rebalance(ctx, weights):  # type: ignore[no-untyped-def]
+    def weigh(ctx, weights):  # type: ignore[no-untyped-def]
+        lane, given = address_of_lane(ctx), np.ascontiguousarray(weights)
+        return _weigh_at(lanes_of(lane)[0].weigh, (lane, np.int64(given.ctypes.data), np.int64(len(given))))
+
+    return weigh
+
+
+@overload_method(ContextType, "close", strict=True)
+def _close(ctx, instrument):  # type: ignore[no-untyped-def]
+    def close(ctx, instrument):  # type: ignore[no-untyped-def]
+        return ctx.order_target(instrument, 0.0)
+
+    return close
+
+
+def _figure(name: str, what: Any) -> None:
+    @overload_attribute(ContextType, name, strict=True)
+    def attribute(ctx):  # type: ignore[no-untyped-def]
+        def ask(ctx):  # type: ignore[no-untyped-def]
+            lane = address_of_lane(ctx)
+            return _ask_at(lanes_of(lane)[0].ask, (lane, what, np.int64(0)))
+
+        return ask
+
+
+def _figure_of(name: str, what: Any) -> None:
+    @overload_method(ContextType, name, strict=True)
+    def method(ctx, instrument):  # type: ignore[no-untyped-def]
+        def ask(ctx, instrument):  # type: ignore[no-untyped-def]
+            lane = address_of_lane(ctx)
+            return _ask_at(lanes_of(lane)[0].ask, (lane, what, np.int64(instrument)))
+
+        return ask
+
+
+_figure("equity", _EQUITY)
+_figure("cash", _CASH)
+_figure_of("price", _PRICE)
+_figure_of("pending", _WORKING)
+
+
+@overload_attribute(ContextType, "now", strict=True)
+def _now(ctx):  # type: ignore[no-untyped-def]
+    def now(ctx):  # type: ignore[no-untyped-def]
+        at = lanes_of(address_of_lane(ctx))[0]
+        return times_at(at.ts)[at.row]
+
+    return now
+
+
+@overload_method(ContextType, "position", strict=True)
+def _position(ctx, instrument):  # type: ignore[no-untyped-def]
+    def position(ctx, instrument):  # type: ignore[no-untyped-def]
+        at = lanes_of(address_of_lane(ctx))[0]
+        _check_code(at, instrument)
+        return booking.positions_of(at.books)[instrument].quantity
+
+    return position
+
+
+@overload_method(ContextType, "is_open", strict=True)
+def _is_open(ctx, order):  # type: ignore[no-untyped-def]
+    def is_open(ctx, order):  # type: ignore[no-untyped-def]
+        sim = lanes_of(address_of_lane(ctx))[0].sim
+        return 0 <= order < heads_of(sim)[0].order_count and orders_of(sim)[order].state < FILLED
+
+    return is_open
+
+
+@overload_method(ContextType, "filled", strict=True)
+def _filled(ctx, order):  # type: ignore[no-untyped-def]
+    def filled(ctx, order):  # type: ignore[no-untyped-def]
+        sim = lanes_of(address_of_lane(ctx))[0].sim
+        return orders_of(sim)[order].filled if 0 <= order < heads_of(sim)[0].order_count else 0.0
+
+    return filled

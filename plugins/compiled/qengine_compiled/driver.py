@@ -1,0 +1,285 @@
+"""A compiled strategy's seat in the loop: it takes the broker's rows over, and walks them in compiled code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qengine_portfolio.native import address
+from qengine_portfolio.view import KINDS
+from qengine_strategy.context import Context
+from qengine_strategy.dense import Dense, instant_ends
+from qengine_strategy.interest import Interest
+
+from qengine_compiled.compiling import Memory, compile_callback, compile_questions, compile_walk, names_in
+from qengine_compiled.lane import LANE
+from qengine_compiled.strategy import CompiledStrategy
+from qengine_compiled.walk import PATHS, SAY, WENT
+from qengine_core.blocks import Block, Segment, StreamInfo
+from qengine_core.participant import Participant
+from qengine_core.plugin import BAR, QUOTE, SIGNAL, TRADE, ConfigError, Rank, did_you_mean
+
+if TYPE_CHECKING:
+    from qengine_core.run import Run
+
+__all__ = ["CALLBACKS", "CompiledDriver", "overrides"]
+
+CALLBACKS = {BAR: "on_bar", TRADE: "on_trade", QUOTE: "on_quote", SIGNAL: "on_signal"}
+_FIXED = ("ts", "code", "count", "row")
+_MOST_ORDERS = 4_096
+
+
+def overrides(strategy: Any, method: str) -> bool:
+    """Whether a strategy has a callback of its own."""
+    return getattr(type(strategy), method) is not getattr(CompiledStrategy, method)
+
+
+class CompiledDriver(Participant):
+    """Walks the rows of the streams that the strategy follows, matching included."""
+
+    rank = Rank.DECISION
+
+    def __init__(self, strategy: CompiledStrategy, run: Run) -> None:
+        self.strategy = strategy
+        self._name = type(strategy).__name__
+        self._run, self._clock, self._agenda = run, run.clock, run.agenda
+        self._kinds = [stream.kind for stream in run.streams]
+        self._callbacks = self._find_callbacks()
+        self._interests = {kind: Interest(method == "on_slice") for kind, method in self._callbacks.items()}
+        self._history = 0
+        self._started = False
+        self._streams = {number for number, kind in enumerate(self._kinds) if kind in self._callbacks}
+        self._refuse_what_cannot_be()
+        self._core: Any = run.broker.lend_core(self._streams)  # type: ignore[attr-defined]
+        self._record = np.zeros(1, LANE)
+        self._lane = self._record[0]
+        self._address = address(self._record)
+        self._sent = np.zeros(max(1, len(run.instruments)), np.int64)
+        self._walk = compile_walk()
+        self._kept: list[Any] = []
+        self._block: Block | None = None
+        self._shapes = [_Shape(self._used_columns(stream), len(run.instruments)) for stream in run.streams]
+        self._on_row: dict[int, int] = {}  # by stream
+
+    def _find_callbacks(self) -> dict[str, str]:
+        if overrides(self.strategy, "on_bar") and overrides(self.strategy, "on_slice"):
+            raise ConfigError(f"Strategy {self._name} overrides both on_bar and on_slice: choose one.")
+        found = {kind: method for kind, method in CALLBACKS.items() if overrides(self.strategy, method)}
+        return found | ({BAR: "on_slice"} if overrides(self.strategy, "on_slice") else {})
+
+    def _refuse_what_cannot_be(self) -> None:
+        """Raises ConfigError naming what the run has that the compiled lane has not."""
+        run = self._run
+        against = [f"the risk rule {_use(rule)}" for rule in run.components["risk"]]
+        against += [f"the position rule {_use(rule)}" for rule in run.components["position_rule"]]
+        if len(run.components["strategy"]) > 1:
+            against.append("a second strategy")
+        if len(run.ledger.accounts) > 1:
+            against.append("several accounts")
+        lend = getattr(run.broker, "lend_core", None)
+        against += [f"the broker {type(run.broker).__name__}"] if lend is None else run.broker.not_lendable()  # type: ignore[attr-defined]
+        if against:
+            raise ConfigError(
+                f"Strategy {self._name} cannot run compiled with {', '.join(against)}: leave that out, or set lane = "
+                '"event" to run the same strategy as Python.'
+            )
+
+    def _used_columns(self, stream: StreamInfo) -> tuple[str, ...]:
+        """The columns of a stream that its callback names. Others are not at hand in compiled code."""
+        if stream.kind not in self._callbacks:
+            return ()
+        code = getattr(type(self.strategy), self._callbacks[stream.kind]).__code__
+        return tuple(sorted(names_in(code) & set(stream.columns) - set(_FIXED)))
+
+    # What a Context asks of its driver ---------------------------------------------------------------------------
+
+    def subscribe(self, kind: str, codes: frozenset[int] | None, every: int | str | None, history: int) -> None:
+        """Narrow the interest in one kind of event, in ``on_start``."""
+        if kind not in self._interests:
+            method = CALLBACKS.get(kind)
+            what = f"override {method} to receive it" if method else did_you_mean(kind, CALLBACKS)
+            raise ConfigError(f"Strategy {self._name} subscribes to {kind!r} without listening: {what}.")
+        self._interests[kind] = Interest(self._interests[kind].slices, codes, every)
+        self._history = max(self._history, history)
+
+    def set_timer(self, name: str, ts: int, step: int | None) -> Any:
+        raise ConfigError(f"Strategy {self._name} sets a timer, which the compiled lane has not: set lane = \"event\".")
+
+    # The run -------------------------------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        context = Context(self._run, self, 0)  # type: ignore[arg-type]
+        self._call("on_start", context)
+        self._started = True
+        memory = self._memory = Memory(self.strategy)
+        for number in self._streams:
+            method = self._callbacks[self._kinds[number]]
+            columns = self._shapes[number].columns
+            self._on_row[number], kept = compile_callback(self.strategy, method, memory, columns)
+            self._kept.append(kept)
+        lane = self._lane
+        if overrides(self.strategy, "on_fill"):
+            lane["on_fill"], kept = compile_callback(self.strategy, "on_fill", memory, None)
+            self._kept.append(kept)
+        for name, value in self._core.fields().items():
+            lane[name] = value
+        for name, (place, kept) in compile_questions().items():
+            lane[name] = place
+            self._kept.append(kept)
+        lane["memory"], lane["instruments"] = memory.address, len(self._run.instruments)
+        lane["sent"], lane["most"] = address(self._sent), max(_MOST_ORDERS, 4 * len(self._run.instruments))
+        lane["depth"] = max(1, self._history)
+        for shape in self._shapes:
+            shape.depth = max(1, self._history)
+
+    def _call(self, method: str, context: Context) -> None:
+        try:
+            getattr(self.strategy, method)(context)
+        except Exception as error:
+            error.add_note(f"Strategy {self._name}, {method}")
+            raise
+
+    def follows(self, stream: StreamInfo) -> bool:
+        return stream.kind in self._callbacks
+
+    def next_row(self, segment: Segment, start: int, stop: int) -> int:
+        return start
+
+    def on_rows(self, segment: Segment, start: int, stop: int) -> int:
+        if segment.block is not self._block:
+            self._enter(segment.block)
+        core, lane, row, due = self._core, self._lane, start, self._agenda.next_key
+        core.make_room(int(lane["most"]))
+        lane["room"] = core.order_room
+        while row < stop:
+            try:
+                row = self._walk(self._address, row, stop)
+            except Exception as error:
+                self._blame(error)
+                raise
+            status = int(lane["status"])
+            if status == WENT:
+                break
+            self._attend(status)
+            if self._agenda.next_key != due:
+                break
+        core.was_used()
+        return row
+
+    def _attend(self, status: int) -> None:
+        """Do what the walk came back for."""
+        core = self._core
+        if status == SAY:
+            self._clock.position.row = int(self._lane["row"])
+            core.announce()
+            self._agenda.drain()
+        elif status == PATHS:
+            core.foresee_paths()
+            self._lane["needs_paths"] = 0
+        core.make_room(int(self._lane["most"]) - min(0, status))
+        self._lane["room"] = core.order_room
+
+    def _blame(self, error: Exception) -> None:
+        """Say which callback raised, and let the clock stand where it was."""
+        assert self._block is not None
+        row = self._clock.position.row = int(self._lane["row"])
+        method = self._callbacks[self._kinds[self._block.stream]]
+        about = "" if method == "on_slice" else f" of {self._run.instruments[self._block.instrument[row]].name}"
+        error.add_note(f"Strategy {self._name}, {method}{about}")
+
+    def _enter(self, block: Block) -> None:
+        """Let the lane see a block."""
+        lane = self._lane
+        kind, shape = self._kinds[block.stream], self._shapes[block.stream]
+        self._block = block
+        chosen = None
+        if overrides(self.strategy, "on_block"):
+            self._memory.write_back()
+            chosen = self.strategy.on_block(block)
+            self._memory.read()
+        is_slice = self._interests[kind].slices
+        wanted, instants = self._wanted(block, kind) if chosen is None else (np.require(chosen, np.int64, ["C"]), None)
+        lane["seen"], lane["ts"], lane["codes"] = self._core.see(block), address(block.ts), address(block.instrument)
+        lane["matches"] = kind in KINDS
+        lane["wanted"], lane["wanted_count"], lane["place"] = (
+            (0, 0, 0) if wanted is None else (address(wanted), len(wanted), 0)
+        )
+        lane["instants"] = 0 if instants is None else address(instants)
+        lane["done"] = 0
+        lane["on_row"], lane["on_cross"] = (0, self._on_row[block.stream]) if is_slice else (self._on_row[block.stream], 0)
+        columns = shape.cross(block) if is_slice else shape.rows(block)
+        lane["columns"], lane["past"], lane["known"] = address(columns), shape.past, shape.past
+        self._of_block = wanted, instants, columns
+
+    def _wanted(self, block: Block, kind: str) -> tuple[Any, Any]:
+        """The rows of a block that the strategy wants (None: all), and of cross-sections which instants they end."""
+        key = (type(self), kind)
+        if key not in block.cache:
+            interest = self._interests[kind]
+            rows = interest.select(block)
+            instants = instant_ends(block).searchsorted(rows) if interest.slices else None
+            block.cache[key] = (
+                None if rows is None else np.ascontiguousarray(rows, np.int64),
+                None if instants is None else np.ascontiguousarray(instants, np.int64),
+            )
+        found: tuple[Any, Any] = block.cache[key]
+        return found
+
+    def end_segment(self, segment: Segment) -> None:
+        """History reaches back over blocks in which nothing was delivered, too."""
+        kind = self._kinds[segment.block.stream]
+        if self._interests[kind].slices:
+            self._shapes[segment.block.stream].leave(segment.block)
+
+    def on_stop(self) -> None:
+        self._memory.write_back()
+        self._call("on_stop", Context(self._run, self, 0))  # type: ignore[arg-type]
+
+
+class _Shape:
+    """The columns of one stream as compiled code finds them: by row, or as matrices of instants by instruments."""
+
+    def __init__(self, columns: tuple[str, ...], instruments: int) -> None:
+        self.columns = columns
+        self.depth = 1
+        self.past = 0  # instants kept from before the block
+        self._instruments = instruments
+        self._dense = Dense(instruments)
+        self._tails: dict[str, Any] = {}
+        self._left: Block | None = None
+        self._kept: list[Any] = []
+
+    def rows(self, block: Block) -> Any:
+        """Addresses of the columns, by row."""
+        self._kept = [np.ascontiguousarray(block.columns[name], np.float64) for name in self.columns]
+        return np.array([*map(address, self._kept), 0], np.int64)
+
+    def cross(self, block: Block) -> Any:
+        """Addresses of the columns as matrices, with the instants before the block that history reaches."""
+        key = (type(self), "cross")
+        if key not in block.cache:
+            matrices = []
+            for name in self.columns:
+                matrix = self._dense.column(block, name)
+                if name in self._tails:
+                    matrix = np.concatenate([self._tails[name], matrix])
+                matrices.append(np.ascontiguousarray(matrix))
+            tails = [len(tail) for tail in self._tails.values()]
+            block.cache[key] = matrices, tails[0] if tails else 0
+        self._kept, self.past = block.cache[key]
+        return np.array([*map(address, self._kept), 0], np.int64)
+
+    def leave(self, block: Block) -> None:
+        """Keep what history may reach of a block, once it is over."""
+        if self.depth < 2 or block is self._left:
+            return
+        self.cross(block)
+        self._left = block
+        self._tails = {
+            name: matrix[-(self.depth - 1) :].copy() for name, matrix in zip(self.columns, self._kept, strict=True)
+        }
+
+
+def _use(component: Any) -> str:
+    return type(component).__name__
+

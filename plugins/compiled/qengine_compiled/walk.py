@@ -1,0 +1,116 @@
+"""Compiled: the walk over a run of rows. It matches what rests, and calls the strategy for the rows it wants.
+
+It is what the event lane does, one level lower: the same rows are searched, matched and shown, in the same order, by
+the same compiled core. Python is needed only to make room, to compile what an order needs, and to tell listeners.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from qengine_broker_sim.resting import heads_of
+from qengine_portfolio import booking
+from qengine_portfolio.native import function_at, inner, times_at
+
+from qengine_compiled.lane import lanes_of
+
+__all__ = ["MATCHING_ROOM", "ORDER_ROOM", "PATHS", "SAY", "WALK", "WENT", "walking"]
+
+# Why a walk came back: it went to the end, or something is to be done first. What is below zero is room that rows need.
+WENT, MATCHING_ROOM, ORDER_ROOM, PATHS, SAY = (np.int64(number) for number in range(5))
+
+_I8 = types.int64
+WALK = (_I8, (_I8, _I8, _I8))
+_ON_ROW = (types.void, (_I8, _I8, _I8, _I8))  # self, ctx, and the two numbers of a row, an instant or a fill
+_call_at = function_at(*_ON_ROW)
+_search_at = function_at(_I8, (_I8,) * 4)
+_match_at = function_at(_I8, (_I8,) * 3)
+
+
+@inner
+def _next_wanted(at, row, stop):  # type: ignore[no-untyped-def]
+    """The next row that the strategy is called for, or ``stop``."""
+    if at.wanted == 0:
+        return row
+    wanted = times_at(at.wanted)
+    while at.place < at.wanted_count and wanted[at.place] < row:
+        at.place += 1
+    return min(wanted[at.place], stop) if at.place < at.wanted_count else stop
+
+
+@inner
+def _tell_fills(lane, row):  # type: ignore[no-untyped-def]
+    """Call the strategy for the fills that it has not heard of, and those that follow from what it does."""
+    at = lanes_of(lane)[0]
+    rules = booking.heads_of(at.books)[0]
+    while at.told < rules.fill_count:
+        number = at.told
+        at.told += 1
+        at.row = row
+        _call_at(at.on_fill, (at.memory, lane, lane, number))
+
+
+@inner
+def _match_up_to(lane, row, stop):  # type: ignore[no-untyped-def]
+    """Match the rows before ``stop`` that concern resting orders; return the first row that Python is needed for, or -1."""
+    at, head = lanes_of(lane)[0], heads_of(lanes_of(lane)[0].sim)[0]
+    rules = booking.heads_of(at.books)[0]
+    row = max(row, at.done)
+    while row < stop and head.resting:
+        found = _search_at(at.search, (at.sim, at.seen, row, stop))
+        if found >= stop:
+            break
+        at.row = found
+        if at.needs_paths:
+            at.status = PATHS
+            return found
+        if rules.fill_count + head.open + head.open_trades + 1 >= rules.fill_room:
+            at.status = MATCHING_ROOM
+            return found
+        done = _match_at(at.match, (at.sim, at.seen, found))
+        if done < 0:  # many rows of one time
+            at.status = done
+            return found
+        at.done = row = done
+        if head.event_count:
+            at.status = SAY
+            return found
+        if at.on_fill:
+            _tell_fills(lane, found)
+    return -1
+
+
+def walking(stamp: str) -> Any:
+    def walk(lane, start, stop):  # type: ignore[no-untyped-def]
+        """Walk rows ``[start, stop)``; return the row to go on from, with the lane's status saying why."""
+        _ = stamp
+        at = lanes_of(lane)[0]
+        head, rules = heads_of(at.sim)[0], booking.heads_of(at.books)[0]
+        row, at.status = start, WENT
+        while row < stop:
+            target = _next_wanted(at, row, stop)
+            if head.resting and at.matches:
+                found = _match_up_to(lane, row, min(target + 1, stop))
+                if found >= 0:
+                    return found
+            if target >= stop:
+                return stop
+            at.row = target
+            if head.order_count + at.most > at.room or rules.fill_count + at.most > rules.fill_room:
+                at.status = ORDER_ROOM
+                return target
+            if at.on_row:
+                _call_at(at.on_row, (at.memory, lane, lane, target))
+            elif at.on_cross:
+                _call_at(at.on_cross, (at.memory, lane, lane, times_at(at.instants)[at.place]))
+            if at.on_fill and at.told < rules.fill_count:
+                _tell_fills(lane, target)
+            row = target + 1
+            if head.event_count:
+                at.status = SAY
+                return row
+        return stop
+
+    return walk

@@ -1,0 +1,196 @@
+"""Every lane writes the same journal: compiled, event, and both with every row offered to everybody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from qengine_broker_sim import SimulatedBroker
+from qengine_compiled import FOK, GTC, IOC, CompiledStrategy
+from qengine_costs import Percent, PerShare, VolumeShare
+from qengine_strategy.testing import ListFeed
+
+from qengine_core import Engine
+from qengine_core.plugin import Instrument
+
+TABLES = ("orders", "fills", "equity", "positions", "trades")
+_KINDS = 13
+
+
+class Scripted(CompiledStrategy):
+    """Does what its script says, one line a call: everything that a compiled strategy can ask for."""
+
+    script: Any = ()
+
+    def on_start(self, ctx):
+        self.what = np.array([line[0] for line in self.script], np.int64)
+        self.shift = np.array([line[1] for line in self.script], np.int64)
+        self.size = np.array([line[2] for line in self.script], np.float64)
+        self.off = np.array([line[3] for line in self.script], np.float64)
+        self.force = np.array([line[4] for line in self.script], np.int64)
+        self.count = len(ctx.instruments)
+        self.weights = np.zeros(self.count)
+        self.sent = np.full(10_000, -1)
+        self.calls = 0
+        self.orders = 0
+        self.heard = 0.0
+
+    def on_bar(self, ctx, bar):
+        line = self.calls % len(self.what)
+        self.calls += 1
+        what, size, force = self.what[line], self.size[line], self.force[line]
+        code = (bar.code + self.shift[line]) % self.count
+        price = ctx.price(code)
+        if what == 0 or not price > 0.0:
+            return
+        level, order = price * (1.0 + self.off[line]), -1
+        if what == 1:
+            order = ctx.buy(code, size, time_in_force=force)
+        elif what == 2:
+            order = ctx.sell(code, size, time_in_force=force)
+        elif what == 3:
+            order = ctx.buy(code, size, limit=level, time_in_force=force)
+        elif what == 4:
+            order = ctx.sell(code, size, limit=level, time_in_force=force)
+        elif what == 5:
+            order = ctx.buy(code, size, stop=level)
+        elif what == 6:
+            order = ctx.sell(code, size, stop=level, limit=level * 0.995)
+        elif what == 7:
+            order = ctx.sell(code, size, trail=price * abs(self.off[line]) + 0.01)
+        elif what == 8:
+            order = ctx.sell(code, size, trail_fraction=abs(self.off[line]) + 0.001)
+        elif what == 9:
+            if self.orders:
+                ctx.cancel(self.sent[(line * 7) % self.orders])
+        elif what == 10:
+            order = ctx.order_target(code, size - 5.0)
+        elif what == 11:
+            order = ctx.order_target_percent(code, self.off[line] * 5)
+        else:
+            for other in range(self.count):
+                self.weights[other] = (self.off[line] * (other + 1)) if ctx.price(other) > 0.0 else np.nan
+            ctx.rebalance(self.weights)
+        if order >= 0 and self.orders < len(self.sent):
+            self.sent[self.orders] = order
+            self.orders += 1
+
+    def on_fill(self, ctx, fill):
+        self.heard += fill.quantity * fill.price - fill.commission
+        if fill.side > 0 and fill.quantity > 6.0 and ctx.pending(fill.code) == 0.0:
+            ctx.sell(fill.code, 1.0, limit=fill.price * 1.01)
+
+
+class Crosswise(CompiledStrategy):
+    """Weighs instruments by what they gained over some instants."""
+
+    length: int = 3
+
+    def on_start(self, ctx):
+        ctx.subscribe("bar", history=self.length, every=2)
+        self.weights = np.zeros(len(ctx.instruments))
+        self.seen = 0.0
+
+    def on_slice(self, ctx, bars):
+        closes = bars.history("close", self.length)
+        self.seen += np.nansum(bars.close) + bars.ts % 7
+        if len(closes) < self.length:
+            return
+        for code in range(bars.count):
+            gain = closes[-1, code] / closes[0, code] - 1.0
+            self.weights[code] = gain if abs(gain) < 0.2 and ctx.price(code) > 0.0 else np.nan
+        ctx.rebalance(self.weights)
+
+
+@st.composite
+def rows(draw: st.DrawFn, instruments: int) -> list[dict[str, Any]]:
+    """Bars of some instruments: some instants lack some, prices gap, volumes are small or nothing."""
+    seed, count = draw(st.integers(0, 2**32 - 1)), draw(st.integers(5, 60))
+    rng, made = np.random.default_rng(seed), []
+    price = 100 * np.exp(rng.normal(0, 0.1, instruments))
+    for step in range(count):
+        for code in range(instruments):
+            if rng.random() < 0.2:
+                continue
+            opened = price[code] * np.exp(rng.normal(0, 0.02))
+            closed = opened * np.exp(rng.normal(0, 0.02))
+            price[code] = closed
+            high, low = max(opened, closed) * 1.003, min(opened, closed) * 0.997
+            made.append(
+                {
+                    "ts": 1_600_000_000_000_000_000 + step * 60_000_000_000,
+                    "instrument": f"I{code}",
+                    **dict(zip(("open", "high", "low", "close"), np.round((opened, high, low, closed), 2), strict=True)),
+                    "volume": float(rng.choice([0.0, 3.0, 40.0, 1e6])),
+                }
+            )
+    return made or [{"ts": 1, "instrument": "I0", "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 1.0}]
+
+
+LINES = st.tuples(
+    st.integers(0, _KINDS - 1),
+    st.integers(0, 2),
+    st.sampled_from([0.0, 1.0, 3.0, 7.5, 20.0]),
+    st.sampled_from([-0.1, -0.02, -0.003, 0.0, 0.003, 0.02, 0.1]),
+    st.sampled_from([GTC, GTC, IOC, FOK]),
+)
+BROKERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "fill_timing": st.sampled_from(["next-open", "next-close", "same-close"]),
+        "short_selling": st.booleans(),
+        "participation_limit": st.sampled_from([None, 0.1, 0.5]),
+        "limit_touch": st.sampled_from(["touch", "penetrate"]),
+        "intrabar_path": st.sampled_from(["worst-case", "open-high-low-close", "reject-ambiguous"]),
+        "matching_order": st.sampled_from(["exits-first", "in-turn"]),
+        "buying_power": st.sampled_from(["cash", "equity", "off"]),
+        "lot_size": st.sampled_from([0.0, 1.0]),
+        "targets_count_open_orders": st.booleans(),
+    },
+)
+COSTS = st.sampled_from([None, Percent(rate=0.001), PerShare(rate=0.01, minimum=1.0)])
+SLIPPAGES = st.sampled_from([None, VolumeShare(price_impact=0.1)])
+
+
+def journals_of(strategy: Any, feed: Any, **parts: Any) -> None:
+    """Run a strategy in every lane and mode, and compare all tables with the first's."""
+    results = [
+        Engine(feed=feed, strategy=strategy(lane), wake=wake, ledger={"cash": 10_000.0}, **parts).run()
+        for lane in ("event", "compiled")
+        for wake in ("interest", "every-row")
+    ]
+    for result in results[1:]:
+        assert result.counts == results[0].counts
+        for table in TABLES:
+            assert result[table].equals(results[0][table]), table
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), instruments=st.integers(1, 3), script=st.lists(LINES, min_size=1, max_size=12), broker=BROKERS)
+def test_scripts_leave_the_same_journal_in_every_lane(
+    data: st.DataObject, instruments: int, script: list[Any], broker: dict[str, Any]
+) -> None:
+    feed = ListFeed(
+        rows=data.draw(rows(instruments)),
+        block_rows=data.draw(st.sampled_from([3, 17, 1000])),
+        instruments=[Instrument(name=f"I{code}", tick_size=0.01) for code in range(instruments)],
+    )
+    journals_of(
+        lambda lane: Scripted(script=script, lane=lane),
+        feed,
+        broker=SimulatedBroker(**broker),
+        commission=data.draw(COSTS),
+        slippage=data.draw(SLIPPAGES),
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.data(), instruments=st.integers(1, 4), length=st.integers(1, 6), broker=BROKERS)
+def test_cross_sections_leave_the_same_journal_in_every_lane(
+    data: st.DataObject, instruments: int, length: int, broker: dict[str, Any]
+) -> None:
+    feed = ListFeed(rows=data.draw(rows(instruments)), block_rows=data.draw(st.sampled_from([4, 19, 1000])))
+    journals_of(lambda lane: Crosswise(length=length, lane=lane), feed, broker=SimulatedBroker(**broker))
