@@ -18,25 +18,26 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run one workload, or all")
     run.add_argument("workload", choices=[*WORKLOADS, "all"])
+    run.add_argument("--lane", choices=["python", "compiled"], default="python", help="what the strategy is written for")
     run.add_argument("--repeat", type=int, default=5, help="how many runs the medians are taken over")
     run.add_argument("--json", action="store_true", help="print one JSON object a workload")
     options = parser.parse_args()
     for name in WORKLOADS if options.workload == "all" else [options.workload]:
-        figures = measure(name, options.repeat)
+        figures = measure(name, options.repeat, options.lane)
         if options.json:
             print(json.dumps(figures))
         else:
             print(
-                f"{name}  {figures['rate']:>14,.0f} {figures['unit']}  {figures['seconds']:.4f} s  {figures['summary']}"
+                f"{name} {options.lane:>8}  {figures['rate']:>14,.0f} {figures['unit']}  {figures['seconds']:.4f} s  {figures['summary']}"
             )
     return 0
 
 
-def measure(name: str, repeat: int) -> dict[str, object]:
+def measure(name: str, repeat: int, lane: str = "python") -> dict[str, object]:
     """Medians over ``repeat`` runs, after one that warms up; raises SystemExit if the work was not done."""
     workload = WORKLOADS[name]
     frame = workload.frame()
-    engine = workload.engine(frame)
+    engine = workload.engine(frame, lane)
     results, walls = [], []
     for _ in range(repeat + 1):
         began = time.perf_counter()
@@ -50,6 +51,7 @@ def measure(name: str, repeat: int) -> dict[str, object]:
     work = results[0].counts["orders"] if name == "W5" else results[0].rows
     return {
         "workload": name,
+        "lane": lane,
         "summary": workload.summary,
         "rows": results[0].rows,
         "seconds": seconds,

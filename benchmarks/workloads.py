@@ -15,6 +15,7 @@ from qengine_feeds import FrameFeed, ParquetFeed
 from qengine_strategy import Bar, Context, Slice, Strategy, Trade
 
 from benchmarks import data
+from benchmarks.compiled import COMPILED
 from qengine_core import Engine, Result
 
 __all__ = ["WORKLOADS", "Workload"]
@@ -61,8 +62,9 @@ class Momentum(Strategy):
     def on_slice(self, ctx: Context, bars: Slice) -> None:
         closes = bars.history("close", 253)
         if len(closes) == 253:
-            ranked = np.argsort(-closes[-22] / closes[0], kind="stable")[:50]
-            ctx.rebalance({bars.instruments[code]: 0.019 for code in ranked})
+            weights = np.zeros(len(bars.instruments))
+            weights[np.argpartition(closes[-22] / closes[0], -50)[-50:]] = 0.019
+            ctx.rebalance(weights)
 
 
 class LongShort(Strategy):
@@ -74,7 +76,8 @@ class LongShort(Strategy):
     def on_slice(self, ctx: Context, bars: Slice) -> None:
         closes = bars.history("close", 22)
         if len(closes) == 22:
-            ranked, weights = np.argsort(closes[-1] / closes[0], kind="stable"), np.zeros(len(bars.instruments))
+            ranked = np.argpartition(closes[-1] / closes[0], (49, -50))
+            weights = np.zeros(len(ranked))
             weights[ranked[:50]], weights[ranked[-50:]] = 0.009, -0.009
             ctx.rebalance(weights)
 
@@ -89,8 +92,9 @@ class DailyTop(Strategy):
     def on_slice(self, ctx: Context, bars: Slice) -> None:
         closes = bars.close.copy()
         if self.before is not None:
-            ranked = np.argsort(-closes / self.before, kind="stable")[:10]
-            ctx.rebalance({bars.instruments[code]: 0.095 for code in ranked})
+            weights = np.zeros(len(closes))
+            weights[np.argpartition(closes / self.before, -10)[-10:]] = 0.095
+            ctx.rebalance(weights)
         self.before = closes
 
 
@@ -143,6 +147,7 @@ class Workload:
     ``frame`` is a frame, or a folder of Parquet files: then reading is part of what is timed.
     """
 
+    name: str
     summary: str
     frame: Callable[[], Any]
     strategy: Callable[[], Strategy]
@@ -152,7 +157,8 @@ class Workload:
     commission: Any = None
     broker: Any = None
 
-    def engine(self, frame: Any) -> Engine:
+    def engine(self, frame: Any, lane: str = "python") -> Engine:
+        """The composition over a frame, with the strategy in Python (event or slice lane) or compiled."""
         feed: Any
         if isinstance(frame, Path):
             feed = ParquetFeed(path=frame, kind=self.kind, **({"instrument": "X"} if self.kind == "trade" else {}))
@@ -160,7 +166,8 @@ class Workload:
             named = {} if "instrument" in frame.columns else {"instrument": "X"}
             feed = FrameFeed(frame=frame, kind=self.kind, **named)
         parts = {"commission": self.commission, "broker": self.broker}
-        return Engine(feed=feed, strategy=self.strategy(), ledger={"cash": self.cash}, **parts)
+        strategy = self.strategy() if lane == "python" else COMPILED[self.name]()
+        return Engine(feed=feed, strategy=strategy, ledger={"cash": self.cash}, **parts)
 
 
 def _crossings(result: Result, frame: Any) -> bool:
@@ -175,14 +182,16 @@ def _crossings(result: Result, frame: Any) -> bool:
 
 WORKLOADS = {
     "W1": Workload(
-        summary="SMA(10/30) crossover on 1,000,000 one-minute bars, next open, 0.1 % commission, event lane",
+        name="W1",
+        summary="SMA(10/30) crossover on 1,000,000 one-minute bars, next open, 0.1 % commission",
         frame=lambda: data.minute_bars(1_000_000),
         strategy=Crossover,
         commission=Percent(rate=0.001),
         check=_crossings,
     ),
     "W2": Workload(
-        summary="250 instruments x 2,520 days, monthly momentum rebalance, slice lane",
+        name="W2",
+        summary="250 instruments x 2,520 days, monthly momentum rebalance",
         frame=lambda: data.panel(250, 2_520),
         strategy=Momentum,
         check=lambda result, frame: (
@@ -190,12 +199,14 @@ WORKLOADS = {
         ),
     ),
     "W3": Workload(
-        summary="a strategy that reads the close of 1,000,000 one-minute bars, event lane",
+        name="W3",
+        summary="a strategy that reads the close of 1,000,000 one-minute bars",
         frame=lambda: data.minute_bars(1_000_000),
         strategy=Watcher,
         check=lambda result, frame: result.rows == 1_000_000 and result.counts["orders"] == 0,
     ),
     "W4": Workload(
+        name="W4",
         summary="10,000,000 prints, one resting limit order re-quoted every 1,000",
         frame=lambda: data.ticks(10_000_000),
         strategy=Quoter,
@@ -203,13 +214,15 @@ WORKLOADS = {
         check=lambda result, frame: result.counts["orders"] == 10_000 and result.counts["fills"] > 1_000,
     ),
     "W5": Workload(
+        name="W5",
         summary="100,000 bars, a market order on each, alternating sides",
         frame=lambda: data.minute_bars(100_000),
         strategy=Alternator,
         check=lambda result, frame: result.counts["orders"] == 100_000 and result.counts["fills"] == 99_999,
     ),
     "W6": Workload(
-        summary="1,000 instruments x 2,520 days, 50 longs and 50 shorts rebalanced daily, slice lane",
+        name="W6",
+        summary="1,000 instruments x 2,520 days, 50 longs and 50 shorts rebalanced daily",
         frame=lambda: data.panel(1_000, 2_520),
         strategy=LongShort,
         commission=Percent(rate=0.0005),
@@ -217,13 +230,15 @@ WORKLOADS = {
         check=lambda result, frame: result.rows == 2_520_000 and result.counts["fills"] > 200_000,
     ),
     "W7": Workload(
-        summary="50 instruments x 10 years of one-minute bars from Parquet, the ten best of each day, slice lane",
+        name="W7",
+        summary="50 instruments x 10 years of one-minute bars from Parquet, the ten best of each day",
         frame=lambda: data.on_disk("minutes-10"),
         strategy=DailyTop,
         commission=Percent(rate=0.0005),
         check=lambda result, frame: result.rows == 49_140_000 and result.counts["fills"] > 20_000,
     ),
     "W8": Workload(
+        name="W8",
         summary="126,000,000 prints from Parquet, one resting limit order re-quoted every 1,000",
         frame=lambda: data.on_disk("ticks-year"),
         strategy=Quoter,

@@ -107,7 +107,6 @@ _POLICIES = (
     ("close_order", "close_order", ("as-sent", "by-instrument", "by-value")),
     ("cancels_rest", "close_remainder", ("rests", "cancelled")),
     ("from_close", "distance_from", ("fill", "close")),
-    ("by_trade", "netting", ("position", "trades")),
     ("exits_wait", "exits_act", ("as-filled", "when-complete")),
     ("ends_together", "groups_end", ("by-fill", "together")),
     ("waits", "mid_bar", ("same-bar", "next-bar")),
@@ -197,6 +196,9 @@ class MatchingBroker(Participant):
         """Write the settings where the compiled core reads them; return what must stay where it is."""
         head, rules = self._head[0], self._books.head[0]
         head["execute"], execute = entries.address_for("execute")
+        head["by_trade"], by_trade = entries.address_for("by_trade") if settings.netting == "trades" else (0, None)
+        acts = settings.fill_timing in ("same-close", "at-once") or settings.queue_model != "none"
+        head["arrival"], arrival = entries.address_for("arrival") if acts else (0, None)
         head["books"], head["queues"] = self._books.address, address(self._queues)
         head["forms"] = address(self._form_records)
         head["queue_count"] = len(run.instruments)
@@ -230,7 +232,7 @@ class MatchingBroker(Participant):
         shadows = np.full(len(self._books.accounts) * (len(run.instruments) + 1), -1, SHADOW)
         trade_lists = np.full(len(self._books.positions), -1, TRADES)
         head["shadows"], head["trade_lists"] = address(shadows), address(trade_lists)
-        kept: list[Any] = [shadows, trade_lists, execute, own_lots]
+        kept: list[Any] = [shadows, trade_lists, execute, by_trade, arrival, own_lots]
         if settings.netting == "trades":  # a fill opens a trade, closes one, or, the last of an order, a part of one
             self._fills_per_order = 3
         self._last_rows = None

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 from qengine_portfolio import booking, books, view
-from qengine_portfolio.native import address_of, carray, codes_at, direct, floats_at, inner, pointer, pointer_to, stamp_of, times_at
+from qengine_portfolio.native import address_of, carray, codes_at, direct, floats_at, function_at, inner, pointer, pointer_to, stamp_of, times_at
 
 from qengine_broker_sim import (
     board,
@@ -37,6 +37,7 @@ from qengine_broker_sim.corporate import end_position, split_order
 from qengine_broker_sim.depth import WALK, walk_book
 from qengine_broker_sim.execution import (
     EXECUTE,
+    SETTLE_BY_TRADE,
     admit,
     advance,
     close,
@@ -46,6 +47,7 @@ from qengine_broker_sim.execution import (
     is_open,
     release,
     resize_children,
+    settle_by_trade,
     settle_part,
     snap_prices,
     token_of,
@@ -75,12 +77,18 @@ from qengine_broker_sim.layout import (
 )
 from qengine_broker_sim.margin import excess_at, margin_of, next_breach
 from qengine_broker_sim.matching import TANGLE, match_instant, match_tangle
+from qengine_broker_sim.progress import making
 from qengine_broker_sim.resting import forms_of, heads_of, link, next_match, orders_of, queues_of, refresh, views_of
 from qengine_broker_sim.standing import fills_at_all, next_standing, note_quotes, stand
 from qengine_broker_sim.targets import in_flight, towards
 from qengine_broker_sim.targets import rebalance as rebalance_to
 
 __all__ = ["address_for", "everything", "place_of"]  # and the entry points, which are made when they are asked for
+
+
+# By address, where a run needs it: what an order does as it arrives, besides coming to rest.
+_ARRIVAL = (types.void, (*[types.int64] * 5,))
+_arrival_at = function_at(*_ARRIVAL)
 
 
 @inner
@@ -130,12 +138,20 @@ def _arrive(sim, seen_by, row, index, now):
         return
     advance(sim, index, ACCEPTED, NO_REASON, now)
     link(sim, index)
-    if heads_of(sim)[0].queue_model:
+    if heads_of(sim)[0].arrival:
+        where = np.int64(sim), np.int64(seen_by), np.int64(row), np.int64(index), np.int64(now)
+        _arrival_at(heads_of(sim)[0].arrival, where)
+
+
+@inner
+def _act_on_arrival(sim, seen_by, row, index, now):
+    """What an order does at once, under the policies that let it."""
+    head = heads_of(sim)[0]
+    if head.queue_model:
         stand(sim, seen_by, row, index)
-    timing = heads_of(sim)[0].timing
-    if timing == SAME_CLOSE and heads_of(sim)[0].close_order == AS_SENT:
+    if head.timing == SAME_CLOSE and head.close_order == AS_SENT:
         _fill_at_close(sim, seen_by, row, index, now)
-    elif timing == AT_ONCE:
+    elif head.timing == AT_ONCE:
         _fill_at_once(sim, seen_by, row, index, now)
 
 
@@ -647,7 +663,8 @@ def __getattr__(name: str) -> Any:
 
 @functools.cache
 def _made(names: tuple[str, ...]) -> tuple[Any, ...]:
-    return _GROUPS[names](_STAMP)
+    with making(" and ".join(names)):
+        return _GROUPS[names](_STAMP)
 
 
 def place_of(name: str) -> int:
@@ -690,17 +707,44 @@ def _tangling(stamp: str) -> Callable[..., Any]:
     return tangle
 
 
-_BY_ADDRESS = {"execute": (_executing, EXECUTE), "walk": (_walking, WALK), "tangle": (_tangling, TANGLE)}
+def _trading(stamp: str) -> Callable[..., Any]:
+    """What settles a fill where positions are made of trades."""
+
+    def by_trade(sim, view, row, index, base, quantity, size, taken):
+        _ = stamp
+        return settle_by_trade(sim, view, row, index, base, quantity, size, taken)
+
+    return by_trade
+
+
+def _acting(stamp: str) -> Callable[..., Any]:
+    """What lets orders act as they arrive."""
+
+    def arrival(sim, view, row, index, now):
+        _ = stamp
+        _act_on_arrival(sim, view, row, index, now)
+
+    return arrival
+
+
+_BY_ADDRESS = {
+    "execute": (_executing, EXECUTE),
+    "walk": (_walking, WALK),
+    "tangle": (_tangling, TANGLE),
+    "arrival": (_acting, _ARRIVAL),
+    "by_trade": (_trading, SETTLE_BY_TRADE),
+}
 
 
 @functools.cache
 def address_for(name: str) -> tuple[int, Any]:
     """Where the compiled function is that the head's field of this name leads to, and what keeps it there."""
     make, signature = _BY_ADDRESS[name]
-    return address_of(make(_STAMP), *signature)
+    with making(name):
+        return address_of(make(_STAMP), *signature)
 
 
 def everything() -> dict[str, Callable[[], object]]:
     """All that can be compiled, by name: called, each of these does it."""
-    groups = {names[0]: functools.partial(__getattr__, names[0]) for names in _GROUPS}
+    groups = {names[0]: functools.partial(_made, names) for names in _GROUPS}
     return groups | {name: functools.partial(address_for, name) for name in _BY_ADDRESS}

@@ -58,6 +58,8 @@ from qengine_broker_sim.trades import add_trade, oldest_against, shrink_trade, t
 
 __all__ = [
     "COMMISSION",
+    "EXECUTE",
+    "SETTLE_BY_TRADE",
     "SLIPPAGE",
     "admit",
     "advance",
@@ -74,6 +76,7 @@ __all__ = [
     "release",
     "resize_children",
     "set_limit",
+    "settle_by_trade",
     "settle_part",
     "snap_prices",
     "token_of",
@@ -83,6 +86,9 @@ __all__ = [
 _F8 = types.float64
 EXECUTE = (_F8, (*[types.int64] * 4, *[_F8] * 4, *[types.int64] * 2))
 _execute_at = function_at(*EXECUTE)
+# By address, where positions are made of trades.
+SETTLE_BY_TRADE = (_F8, (*[types.int64] * 4, *[_F8] * 4))
+_trade_at = function_at(*SETTLE_BY_TRADE)
 
 _DUST = 1e-9
 _SLACK = 1 + 1e-9
@@ -333,7 +339,8 @@ def settle_part(sim, view, row, index, base, size, taken, most, at_market, all_o
     if quantity <= 0 or (quantity < wanted and all_or_none):
         return 0.0
     if head.by_trade:
-        return _settle_by_trade(sim, view, row, index, base, quantity, size, taken)
+        where = np.int64(sim), np.int64(view), np.int64(row), np.int64(index)
+        return _trade_at(head.by_trade, (*where, float(base), float(quantity), float(size), float(taken)))
     price = _slipped(sim, view, row, order, quantity, base, size, taken)
     if order.filled == 0.0:
         _recall_month(sim, order, now)
@@ -439,7 +446,7 @@ def _end(sim, index, state, reason, now):
 
 
 @inner
-def _settle_by_trade(sim, view, row, index, base, quantity, size, taken):
+def settle_by_trade(sim, view, row, index, base, quantity, size, taken):
     """Close trades of the other side, oldest first and a fill each; what is left of an order opens one of its own.
 
     An exit closes its own trade.

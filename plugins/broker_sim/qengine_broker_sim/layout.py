@@ -219,6 +219,8 @@ HEAD = np.dtype(
         *((name, "i8") for name in ("books", "orders", "forms", "queues", "events")),
         ("execute", "i8"),  # the compiled function that settles a fill
         ("walk", "i8"),  # the one that trades with a book of several levels (0: the run has none)
+        ("arrival", "i8"),  # the one that lets orders act as they arrive (0: they only come to rest)
+        ("by_trade", "i8"),  # the one that settles a fill where positions are made of trades (0: they are not)
         ("tangle", "i8"),  # the one that leads orders along the path inside a bar (0: none of them needs it yet)
         *((name, "i8") for name in ("commission", "commission_rates", "commission_size")),
         *((name, "i8") for name in ("slippage", "slippage_rates", "slippage_size")),
@@ -229,7 +231,7 @@ HEAD = np.dtype(
         *((name, "i8") for name in ("board", "board_tokens", "is_trading")),
         *((name, "i8") for name in ("order_of_matching", "forgets", "trail_start", "own_share")),
         *((name, "i8") for name in ("exits_wait", "ends_together", "fee_by_part", "opening_only")),
-        *((name, "i8") for name in ("power", "admission", "by_trade", "trades", "trade_lists")),
+        *((name, "i8") for name in ("power", "admission", "trades", "trade_lists")),
         *((name, "i8") for name in ("last_rows", "last_seen")),
         *((name, "i8") for name in ("open_trades", "turns", "walks_again", "shadows")),
         *((name, "i8") for name in ("limits_stay", "limits_bound", "exits_slip", "from_close")),

@@ -1,0 +1,36 @@
+"""Says on the error stream that machine code is being made, where that takes a while. It knows no code."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+__all__ = ["making"]
+
+_PATIENCE = 1.0  # seconds: code that was kept on disk is there long before
+_told: list[float] = []  # when the first line was written, in this process
+
+
+@contextlib.contextmanager
+def making(part: str) -> Iterator[None]:
+    """Write a line if making a part takes longer than a second: a first run is silent for no longer."""
+    timer = threading.Timer(_PATIENCE, _tell, [part])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _tell(part: str) -> None:
+    if not _told:
+        _told.append(time.monotonic() - _PATIENCE)
+        print(
+            "Compiling the simulated broker for this machine, once: about 20 seconds; `qengine warmup` does it ahead.",
+            file=sys.stderr,
+        )
+    print(f"  {time.monotonic() - _told[0]:3.0f} s  {part}", file=sys.stderr, flush=True)
