@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import types as pytypes
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -114,18 +115,22 @@ def _compile(function: Callable[..., Any], signature: Any) -> Any:
 
 
 def _reason(error: Exception, memory: Memory) -> str:
-    """The line of numba's account that says what is wrong, and where."""
+    """What numba's account says is wrong, and where, in one sentence."""
     lines = [line.strip() for line in str(error).splitlines()]
-    said = [line for line in lines if line and not line.startswith(("-", "^", "During:", "There are", "File"))]
-    what = next((line for line in said if "Unknown attribute" in line or "rror" not in line), "")
-    if "Unknown attribute" in what and "SelfType" in what:
-        name = what.split("'")[1]
-        return (
-            f"self has no {name!r} there; compiled code sees the numbers and arrays that self has after on_start: "
-            f"{', '.join(sorted(memory.type.places)) or 'none'}"
-        )
-    where = next((line for line in lines if line.startswith("File") and "line" in line), "")
-    return " ".join(filter(None, (what or type(error).__name__, f"({where.rstrip(':')})" if where else "")))
+    said = [line for line in lines if line and not line.startswith(("Failed in", "During:", "File", "- ", "^", "<"))]
+    what = said[0].rstrip(".") if said else type(error).__name__
+    unknown = re.match(r"Unknown attribute '(\w+)' of type (SelfType|RowType|CrossType|ContextType|FillType)", what)
+    if unknown:
+        name, of = unknown[1], _CALLED[unknown[2]]
+        what = f"{of} has no {name!r} there"
+        if of == "self":
+            known = ", ".join(sorted(memory.type.places)) or "none"
+            what += f" (compiled code sees the numbers and arrays that self has after on_start: {known})"
+    where = next((line.rstrip(":") for line in lines if re.match(r"File .*line \d+", line)), "")
+    return f"{what} ({where})" if where else what
+
+
+_CALLED = {"SelfType": "self", "RowType": "a row", "CrossType": "bars", "ContextType": "ctx", "FillType": "a fill"}
 
 
 @functools.cache
