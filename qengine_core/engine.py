@@ -170,7 +170,7 @@ class Engine:
     def _run(self, out: str | None, progress: Progress | None) -> Result:
         composition = self._composition
         sources = [feed.open() for feed in composition.components["feed"]]
-        run, timeline = _prepare(sources, composition, self._seed)
+        run, timeline = _prepare(sources, composition, self._seed, self._wake == "every-row")
         loop = Loop(
             clock=run.clock,
             agenda=run.agenda,
@@ -203,7 +203,9 @@ class Engine:
         return result
 
 
-def _prepare(sources: Sequence[Source], composition: Composition, seed: int) -> tuple[Run, Timeline]:
+def _prepare(
+    sources: Sequence[Source], composition: Composition, seed: int, every_row: bool
+) -> tuple[Run, Timeline]:
     """Build the participants in the order in which they lean on one another."""
     instruments: dict[str, Instrument] = {}
     for source in sources:
@@ -220,6 +222,7 @@ def _prepare(sources: Sequence[Source], composition: Composition, seed: int) -> 
         instruments=tuple(instruments.values()),
         streams=tuple(source.info for source in sources),
         components=composition.components,
+        every_row=every_row,
     )
     for kind in ("ledger", "broker", "risk", "position_rule", "financing", "strategy"):
         for number, component in enumerate(composition.components[kind]):

@@ -28,7 +28,8 @@ class Run:
     The ledger is built first, then the broker, risk and position rules, financing and the strategies: each may use
     what exists already, and all of them exist when ``on_start`` is called. ``building`` is the number, among those
     of its kind, of the component that is being built, and ``account`` the number of the account that it is for, if for
-    one only.
+    one only. ``every_row`` says that the loop is the naive one, which offers every row to everybody: then nobody takes
+    another's rows over.
     """
 
     clock: SimulatedClock
@@ -37,6 +38,7 @@ class Run:
     instruments: tuple[Instrument, ...]
     streams: tuple[StreamInfo, ...]
     components: Mapping[str, tuple[Any, ...]]
+    every_row: bool = False
     codes: Mapping[str, int] = attrs.field(init=False)
     participants: list[Any] = attrs.field(init=False, factory=list)
     built: dict[str, Any] = attrs.field(init=False, factory=dict)

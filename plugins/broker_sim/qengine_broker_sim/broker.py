@@ -176,6 +176,7 @@ class MatchingBroker(Participant):
         self._is_special = False  # that, or somebody listens
         self._foresees_tangles = settings.matching_order == "in-turn"  # which knows no paths
         self._settings = settings
+        self._interrupts = True  # whoever walks rows when something changes here
         self._lent: frozenset[int] = frozenset()  # the streams whose rows somebody else matches
         self._closed_out: dict[int, str] = {}  # the instruments that are traded no more, and why
         self._by_trade = settings.netting == "trades"
@@ -309,7 +310,8 @@ class MatchingBroker(Participant):
             self._sim, view, clock.position.row, now, code, side, float(quantity), limit, trigger, form, name, arrives
         )
         self._quiet_block = None
-        self._pending.append(None)  # whoever is working through rows must stop: this order may fill on the next
+        if self._interrupts:
+            self._pending.append(None)  # whoever is working through rows must stop: this order may fill on the next
         return index
 
     def _send_with_care(self, view: int, now: int, *order: Any) -> int:
@@ -334,9 +336,14 @@ class MatchingBroker(Participant):
                 entries.arrive(self._sim, view, self._clock.position.row, index, now)
         self._count_from_next_row(first)
         self._announce()
-        self._quiet_block = None
-        self._pending.append(None)
+        self._ask_again()
         return index
+
+    def _ask_again(self) -> None:
+        """An order has changed: which rows concern somebody is to be found out anew."""
+        self._quiet_block = None
+        if self._interrupts:
+            self._pending.append(None)
 
     def _expire_unheard(self, *indices: int) -> None:
         """What is sent in answer to the end of the data expires with it; announcing that could go on for ever."""
@@ -391,8 +398,7 @@ class MatchingBroker(Participant):
         self._make_room()
         entries.settle(self._sim, self._see(block), row, now, address(sent), len(sent))
         self._announce()
-        self._quiet_block = None
-        self._pending.append(None)
+        self._ask_again()
 
     def _arrive_later(self, *indices: int) -> None:
         """Let orders of one recipe arrive together, when latency is over."""
@@ -431,8 +437,7 @@ class MatchingBroker(Participant):
             if self._waits_for_others:
                 self._wait_for_others(index)
             self._announce()
-        self._quiet_block = None
-        self._pending.append(None)
+        self._ask_again()
 
     def _count_from_next_row(self, first: int) -> None:
         """What an order filled as it arrived between rows is part of the account from the next row on."""
@@ -564,7 +569,8 @@ class MatchingBroker(Participant):
         if not self._is_special and reason == "requested":  # the usual, without detours
             entries.cancel(self._sim, order.place, _CANCELLED, _REQUESTED, self._clock.now)
             self._quiet_block = None
-            self._pending.append(None)
+            if self._interrupts:
+                self._pending.append(None)
             return
         if not order.is_open or not (self._cancels_on_arrival or order.accepted_ts < self._clock.now):
             return
@@ -572,7 +578,7 @@ class MatchingBroker(Participant):
             self._at_arrival(lambda: self._end(order.place, CANCELLED, reason))
         else:
             self._end(order.place, CANCELLED, reason)
-            self._pending.append(None)
+            self._ask_again()
 
     def amend(
         self, order: Order, quantity: float = NAN, limit: float = NAN, trigger: float = NAN, trail: float = NAN
@@ -603,8 +609,7 @@ class MatchingBroker(Participant):
         view, row, now = self._see(clock.block), clock.position.row, clock.now
         reason: str = self._table.reasons[entries.amend(self._sim, view, row, order.place, now, *change)]
         self._answer(order, sent_ts, change, reason, before)
-        self._quiet_block = None
-        self._pending.append(None)
+        self._ask_again()
         return reason
 
     def _answer(
@@ -659,8 +664,7 @@ class MatchingBroker(Participant):
                 self._post(OrderUpdate(self._clock.now, order, order.state, "", "split"))
         if self._last_rows is not None:
             split_row(self._last_rows.columns, code, ratio)
-        self._quiet_block = None
-        self._pending.append(None)
+        self._ask_again()
 
     def close_out(self, code: int, price: float, reason: str) -> None:
         """End all trading in an instrument: cancel its orders, and close its positions at a price. See the role."""
@@ -695,20 +699,23 @@ class MatchingBroker(Participant):
             for leg in (MARKET_LEG, Leg(trail_is_percent=True))
             for time_in_force in (_GTC, TimeInForce.IOC, TimeInForce.FOK)
         )
+        head = self._head
+        head["match"], head["search"] = entries.place_of(self._match_name), entries.place_of("search")
+        head["fills_per_order"] = self._fills_per_order
+        self._interrupts = False  # nobody has to be asked again: who walks the rows asks the core at each
         return LentCore(
-            sim=self._sim,
+            head=head,
             books=self._books,
             table=self._table,
-            match=self._match_name,
             forms=forms,
             see=self._see,
-            make_room_for_fills=self._make_room,
+            make_room=self._make_room,
             announce=self._announce,
             foresee_paths=self._foresee_tangles,
-            was_used=self._core_was_used,
+            forget=self._forget_what_is_quiet,
         )
 
-    def _core_was_used(self) -> None:
+    def _forget_what_is_quiet(self) -> None:
         self._quiet_block = None
 
     def not_lendable(self) -> list[str]:
@@ -781,8 +788,7 @@ class MatchingBroker(Participant):
             name = self._instruments[-1 - number].name
             raise ConfigError(f"{name} has no price yet, so a target in money cannot be sized: wait for its first row.")
         self._announce()
-        self._quiet_block = None
-        self._pending.append(None)
+        self._ask_again()
         return SentOrders(self._table, sent[:number])
 
     def _end(self, index: int, state: SupportsInt, reason: str) -> None:
@@ -896,7 +902,6 @@ class MatchingBroker(Participant):
         takes_time = bool(self._closed_out) or self._delays or self._fills_at_once or not self._cancels_on_arrival
         self._needs_care = takes_time or self._desk is not None or bool(self._at_closes)
         self._is_special = self._announces or self._needs_care
-        self._head["is_trading"] = bool(self._lent)  # where somebody walks rows, orders are sent on rows
 
     def on_stop(self) -> None:
         for order in self.open_orders(of_rules=True):

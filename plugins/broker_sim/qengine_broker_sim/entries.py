@@ -62,6 +62,7 @@ from qengine_broker_sim.layout import (
     BY_INSTRUMENT,
     CANCELLED,
     CLOSE_REMAINDER,
+    HEAR,
     NO,
     NO_PRICE,
     NO_REASON,
@@ -69,7 +70,9 @@ from qengine_broker_sim.layout import (
     NOT_AMENDABLE,
     ORDER_CLOSED,
     REJECTED,
+    ROOM,
     SAME_CLOSE,
+    SAY,
     SUBMITTED,
     TRAIL_FROM_SENDING,
     YES,
@@ -89,6 +92,7 @@ __all__ = ["address_for", "everything", "place_of"]  # and the entry points, whi
 # By address, where a run needs it: what an order does as it arrives, besides coming to rest.
 _ARRIVAL = (types.void, (*[types.int64] * 5,))
 _arrival_at = function_at(*_ARRIVAL)
+_search_at, _match_at = function_at(types.int64, (types.int64,) * 4), function_at(types.int64, (types.int64,) * 3)
 
 
 @inner
@@ -557,6 +561,39 @@ def _searching(stamp: str) -> tuple[Any, ...]:
     return (search,)
 
 
+def _advancing(stamp: str) -> tuple[Any, ...]:
+    """What somebody needs who walks rows himself."""
+
+    @njit("int64(int64, int64, int64, int64)", cache=True)
+    def match_up_to(sim, seen_by, row, stop):
+        """Match all rows in ``[row, stop)`` that concern resting orders; return -1, or the row to go on from.
+
+        Then ``asks`` says what is to be done first; what is below zero there is room that rows need.
+        """
+        _ = stamp
+        head = heads_of(sim)[0]
+        rules = booking.heads_of(head.books)[0]
+        row = max(row, head.done)
+        while row < stop and head.resting:
+            found = _search_at(head.search, (sim, seen_by, row, stop))
+            if found >= stop:
+                break
+            head.asks = ROOM
+            if rules.fill_count + (head.open + head.open_trades + 1) * head.fills_per_order >= rules.fill_room:
+                return found
+            before, done = rules.fill_count, _match_at(head.match, (sim, seen_by, found))
+            if done < 0:  # many rows of one time
+                head.asks = done
+                return found
+            head.done = row = done
+            if head.event_count or (head.pauses and rules.fill_count > before):
+                head.asks = SAY if head.event_count else HEAR
+                return found
+        return -1
+
+    return (match_up_to,)
+
+
 def _corporate(stamp: str) -> tuple[Any, ...]:
     """What corporate actions do to orders."""
 
@@ -646,6 +683,7 @@ _GROUPS: dict[tuple[str, ...], Callable[[str], tuple[Any, ...]]] = {
     ("turn",): _in_turn,
     ("target", "rebalance"): _targeting,
     ("search",): _searching,
+    ("match_up_to",): _advancing,
     ("split", "close_out"): _corporate,
     ("note", "note_book"): _noting,
     ("breach", "excess", "margin"): _watching,

@@ -108,6 +108,9 @@ NO_QUEUE, RISK_AVERSE, POWER, LOG = _numbers(4)
 FEE_BY_ORDER, FEE_BY_PART, FEE_BY_REQUEST = _numbers(3)
 AS_SENT, BY_INSTRUMENT, BY_VALUE = _numbers(3)
 
+# What a walk over rows may need before it goes on: room for fills, that what has happened is said or heard.
+ROOM, SAY, HEAR = _numbers(3)
+
 # What orders have in common, interned: an order refers to its form by index.
 FORM = np.dtype(
     [
@@ -219,6 +222,9 @@ HEAD = np.dtype(
         *((name, "i8") for name in ("books", "orders", "forms", "queues", "events")),
         ("execute", "i8"),  # the compiled function that settles a fill
         ("walk", "i8"),  # the one that trades with a book of several levels (0: the run has none)
+        # For whoever walks rows himself: entry points, the row up to which he has matched, what he has to do next, and
+        # whether he wants to hear of each match.
+        *((name, "i8") for name in ("match", "search", "done", "asks", "pauses", "fills_per_order")),
         ("arrival", "i8"),  # the one that lets orders act as they arrive (0: they only come to rest)
         ("by_trade", "i8"),  # the one that settles a fill where positions are made of trades (0: they are not)
         ("tangle", "i8"),  # the one that leads orders along the path inside a bar (0: none of them needs it yet)

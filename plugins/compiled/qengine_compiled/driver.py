@@ -14,7 +14,7 @@ from qengine_strategy.interest import Interest
 from qengine_compiled.compiling import Memory, compile_callback, compile_questions, compile_walk, names_in
 from qengine_compiled.lane import LANE
 from qengine_compiled.strategy import CompiledStrategy
-from qengine_compiled.walk import PATHS, SAY, WENT
+from qengine_compiled.walk import BROKER, PATHS, WENT
 from qengine_core.blocks import Block, Segment, StreamInfo
 from qengine_core.participant import Participant
 from qengine_core.plugin import BAR, QUOTE, SIGNAL, TRADE, ConfigError, Rank, did_you_mean
@@ -121,6 +121,7 @@ class CompiledDriver(Participant):
         if overrides(self.strategy, "on_fill"):
             lane["on_fill"], kept = compile_callback(self.strategy, "on_fill", memory, None)
             self._kept.append(kept)
+            self._core.pause_at_fills()
         for name, value in self._core.fields().items():
             lane[name] = value
         for name, (place, kept) in compile_questions().items():
@@ -163,20 +164,20 @@ class CompiledDriver(Participant):
             self._attend(status)
             if self._agenda.next_key != due:
                 break
-        core.was_used()
+        core.forget()
         return row
 
     def _attend(self, status: int) -> None:
         """Do what the walk came back for."""
         core = self._core
-        if status == SAY:
+        if status == BROKER:
             self._clock.position.row = int(self._lane["row"])
-            core.announce()
-            self._agenda.drain()
+            if core.attend():
+                self._agenda.drain()
         elif status == PATHS:
             core.foresee_paths()
             self._lane["needs_paths"] = 0
-        core.make_room(int(self._lane["most"]) - min(0, status))
+        core.make_room(int(self._lane["most"]))
         self._lane["room"] = core.order_room
 
     def _blame(self, error: Exception) -> None:
@@ -199,13 +200,12 @@ class CompiledDriver(Participant):
             self._memory.read()
         is_slice = self._interests[kind].slices
         wanted, instants = self._wanted(block, kind) if chosen is None else (np.require(chosen, np.int64, ["C"]), None)
-        lane["seen"], lane["ts"], lane["codes"] = self._core.see(block), address(block.ts), address(block.instrument)
+        lane["seen"], lane["ts"], lane["codes"] = self._core.enter(block), address(block.ts), address(block.instrument)
         lane["matches"] = kind in KINDS
         lane["wanted"], lane["wanted_count"], lane["place"] = (
             (0, 0, 0) if wanted is None else (address(wanted), len(wanted), 0)
         )
         lane["instants"] = 0 if instants is None else address(instants)
-        lane["done"] = 0
         lane["on_row"], lane["on_cross"] = (0, self._on_row[block.stream]) if is_slice else (self._on_row[block.stream], 0)
         columns = shape.cross(block) if is_slice else shape.rows(block)
         lane["columns"], lane["past"], lane["known"] = address(columns), shape.past, shape.past

@@ -35,7 +35,7 @@ cgutils: Any = _cgutils
 LANE = np.dtype(
     [
         # The broker's core: its memory, and the entry points that the walk and the questions call by address.
-        *((name, "i8") for name in ("sim", "books", "search", "match", "submit", "cancel", "pending", "target")),
+        *((name, "i8") for name in ("sim", "books", "match_up_to", "submit", "cancel", "pending", "target")),
         *((name, "i8") for name in ("rebalance", "forms", "names", "sent", "room", "most", "instruments")),
         # The questions that strategies ask by address.
         *((name, "i8") for name in ("send", "end", "ask", "aim", "weigh")),
@@ -46,8 +46,8 @@ LANE = np.dtype(
         # Of cross-sections: the instant of each wanted row, how many lie before the block's (and are known), and how
         # far back a strategy may look.
         *((name, "i8") for name in ("instants", "past", "known", "depth")),
-        # Where the walk is: the row at hand, the row up to which matching is done, the fills that have been told.
-        *((name, "i8") for name in ("row", "done", "told", "needs_paths", "status")),
+        # Where the walk is: the row at hand, the fills that have been told.
+        *((name, "i8") for name in ("row", "told", "needs_paths", "status")),
     ]
 )
 

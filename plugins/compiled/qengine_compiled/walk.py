@@ -10,23 +10,24 @@ from typing import Any
 
 import numpy as np
 from numba import types
+from qengine_broker_sim.layout import HEAR, SAY
 from qengine_broker_sim.resting import heads_of
 from qengine_portfolio import booking
 from qengine_portfolio.native import function_at, inner, times_at
 
 from qengine_compiled.lane import lanes_of
 
-__all__ = ["MATCHING_ROOM", "ORDER_ROOM", "PATHS", "SAY", "WALK", "WENT", "walking"]
+__all__ = ["BROKER", "ORDER_ROOM", "PATHS", "WALK", "WENT", "walking"]
 
-# Why a walk came back: it went to the end, or something is to be done first. What is below zero is room that rows need.
-WENT, MATCHING_ROOM, ORDER_ROOM, PATHS, SAY = (np.int64(number) for number in range(5))
+# Why a walk came back: it went to the end, or something is to be done first: what the broker's core says, room for
+# orders to be made, paths inside bars to be compiled.
+WENT, BROKER, ORDER_ROOM, PATHS = (np.int64(number) for number in range(4))
 
 _I8 = types.int64
 WALK = (_I8, (_I8, _I8, _I8))
 _ON_ROW = (types.void, (_I8, _I8, _I8, _I8))  # self, ctx, and the two numbers of a row, an instant or a fill
 _call_at = function_at(*_ON_ROW)
-_search_at = function_at(_I8, (_I8,) * 4)
-_match_at = function_at(_I8, (_I8,) * 3)
+_advance_at = function_at(_I8, (_I8,) * 4)
 
 
 @inner
@@ -56,29 +57,17 @@ def _tell_fills(lane, row):  # type: ignore[no-untyped-def]
 def _match_up_to(lane, row, stop):  # type: ignore[no-untyped-def]
     """Match the rows before ``stop`` that concern resting orders; return the first row that Python is needed for, or -1."""
     at, head = lanes_of(lane)[0], heads_of(lanes_of(lane)[0].sim)[0]
-    rules = booking.heads_of(at.books)[0]
-    row = max(row, at.done)
-    while row < stop and head.resting:
-        found = _search_at(at.search, (at.sim, at.seen, row, stop))
-        if found >= stop:
+    if at.needs_paths:
+        at.status = PATHS
+        return row
+    while head.resting:
+        found = _advance_at(at.match_up_to, (at.sim, at.seen, row, stop))
+        if found < 0:
             break
-        at.row = found
-        if at.needs_paths:
-            at.status = PATHS
+        if head.asks != HEAR:
+            at.row, at.status = found, BROKER
             return found
-        if rules.fill_count + head.open + head.open_trades + 1 >= rules.fill_room:
-            at.status = MATCHING_ROOM
-            return found
-        done = _match_at(at.match, (at.sim, at.seen, found))
-        if done < 0:  # many rows of one time
-            at.status = done
-            return found
-        at.done = row = done
-        if head.event_count:
-            at.status = SAY
-            return found
-        if at.on_fill:
-            _tell_fills(lane, found)
+        _tell_fills(lane, found)
     return -1
 
 
@@ -109,7 +98,7 @@ def walking(stamp: str) -> Any:
                 _tell_fills(lane, target)
             row = target + 1
             if head.event_count:
-                at.status = SAY
+                at.status, head.asks = BROKER, SAY
                 return row
         return stop
 

@@ -8,6 +8,7 @@ from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
 from qengine_core.blocks import Block, Segment, StreamInfo
+from qengine_core.clock import Position
 from qengine_core.participant import Participant
 from qengine_core.plugin import (
     BAR,
@@ -42,6 +43,9 @@ _LANES: dict[str, tuple[str, type[Event]]] = {
     SIGNAL: ("on_signal", Signal),
 }
 
+# What resting orders are matched on.
+_MATCHED = frozenset({BAR, TRADE, QUOTE})
+
 # References to a cursor that nobody kept: the lane's, a local name and getrefcount's own argument.
 _UNSHARED = 3
 
@@ -73,6 +77,10 @@ class StrategyDriver(Participant):
         hears = self._overrides("on_session_open") or self._overrides("on_session_close")
         self._sessions = self._watch_each_calendar() if hears else {}  # by instrument code
         self._watches = tuple(dict.fromkeys(self._sessions.values()))
+        self._core: Any = None  # of the broker's, where this matches the rows that it walks
+        self._lent: frozenset[int] = frozenset()  # the streams whose rows this matches
+        self._walked: Block | None = None
+        self._view = 0
         self._listen()
         for rule in strategy.position_rules():
             run.add("position_rule", rule, self._account)
@@ -132,6 +140,8 @@ class StrategyDriver(Participant):
     def next_row(self, segment: Segment, start: int, stop: int) -> int:
         if segment.block is self._lane.block:  # every row of it is wanted
             return start
+        if self._core is not None and self._core.resting[0] and segment.block.stream in self._lent:
+            return start
         if self._sessions:
             stop = self._session_before(segment.block, start, stop)
         interest = self._interests.get(self._kinds[segment.block.stream])
@@ -147,6 +157,8 @@ class StrategyDriver(Participant):
 
     def on_rows(self, segment: Segment, start: int, stop: int) -> int:
         block, lane = segment.block, self._lane
+        if self._core is not None and block.stream in self._lent:
+            return self._walk(block, start, stop)
         if block is lane.block and stop == start + 1:
             # The usual case while orders are about, without detours. The clock stands on this row already.
             cursor = lane.cursor
@@ -175,6 +187,108 @@ class StrategyDriver(Participant):
             self._blame(error, "on_slice" if interest.slices else _LANES[kind][0], None if interest.slices else block)
             raise
 
+    # Walking with the broker's core ------------------------------------------------------------------------------
+
+    def _borrow_core(self) -> None:
+        """Match the rows that this walks, where nobody else looks at them: a step less in the loop for each.
+
+        What a broker lends is not part of its role, and where it has none, or anything stands against it, the loop
+        asks everybody as ever.
+        """
+        run = self._run
+        lend = getattr(run.broker, "lend_core", None)
+        followed = [number for number, kind in enumerate(self._kinds) if kind in self._interests and kind in _MATCHED]
+        others = [p for p in run.participants if p is not self and p is not run.broker and _looks_at_rows(p)]
+        watched = any(p.follows(run.streams[number]) for p in others for number in followed)
+        stands_against = run.every_row or run.risk or watched or self._sessions or "position_rule" in run.built
+        if lend is None or not followed or stands_against or run.broker.not_lendable():  # type: ignore[attr-defined]
+            return
+        self._core, self._lent = lend(followed), frozenset(followed)
+
+    def _walk(self, block: Block, start: int, stop: int) -> int:
+        """Rows up to ``stop``: those that concern resting orders matched, those that are wanted handed over."""
+        kind = self._kinds[block.stream]
+        interest = self._interests[kind]
+        if block is not self._walked:
+            self._walked, self._view = block, self._core.enter(block)
+        try:
+            if interest.slices:
+                return self._walk_slices(block, interest, start, stop)
+            return self._walk_events(block, kind, interest, start, stop)
+        except Exception as error:
+            if not getattr(error, "__notes__", None):
+                self._blame(error, *(("on_slice",) if interest.slices else (_LANES[kind][0], block)))
+            raise
+
+    def _walk_events(self, block: Block, kind: str, interest: Interest, start: int, stop: int) -> int:
+        """Rows one by one: the hottest Python of the engine, so it does nothing it could leave out."""
+        lane = self._lane_of(block, kind, interest)
+        wanted, cursor, callback = lane.wanted, lane.cursor, lane.callback
+        ctx, pending, clock = self._context, self._pending, self._clock
+        resting, match_up_to, sim, view = self._core.resting, self._core.match_up_to, self._core.sim, self._view
+        rows: Any = range(start, stop)
+        if wanted is not None:
+            rows = wanted[bisect_left(wanted, start) : bisect_left(wanted, stop)]
+        cursor.row = row = start
+        clock.stand_on(block, cursor)
+        unshared = getrefcount(cursor)
+        for target in rows:
+            if resting[0]:
+                found = match_up_to(sim, view, row, target + 1)
+                if found >= 0 and (found := self._attend(block, found, target + 1)) >= 0:
+                    return found
+            cursor.row = target
+            callback(ctx, cursor)
+            if getrefcount(cursor) != unshared:
+                # The strategy kept this event. It may: the next row gets a cursor of its own.
+                cursor = lane.renew(target)
+                clock.stand_on(block, cursor)
+            row = target + 1
+            if pending:
+                return row
+        return self._finish(block, row, stop)
+
+    def _walk_slices(self, block: Block, interest: Interest, start: int, stop: int) -> int:
+        """Timestamps one by one, each when its last row is at hand."""
+        dense = self._dense[block.stream]
+        dense.enter(block)
+        ends = interest.rows(block)
+        assert ends is not None
+        rows = ends[bisect_left(ends, start) : bisect_left(ends, stop)]
+        instants = instant_ends(block).searchsorted(rows)
+        ctx, callback, pending, core, row = self._context, self.strategy.on_slice, self._pending, self._core, start
+        for target, index in zip(rows, instants.tolist(), strict=True):
+            if core.resting[0]:
+                found = core.match_up_to(core.sim, self._view, row, target + 1)
+                if found >= 0 and (found := self._attend(block, found, target + 1)) >= 0:
+                    return found
+            bars = Slice(dense, block, self._names, target, index)
+            self._clock.stand_on(block, bars)
+            callback(ctx, bars)
+            row = target + 1
+            if pending:
+                return row
+        return self._finish(block, row, stop)
+
+    def _finish(self, block: Block, row: int, stop: int) -> int:
+        """Match what is left of a run of rows in which nothing more is wanted."""
+        core = self._core
+        if row < stop and core.resting[0]:
+            found = core.match_up_to(core.sim, self._view, row, stop)
+            if found >= 0 and (found := self._attend(block, found, stop)) >= 0:
+                return int(found)
+        return stop
+
+    def _attend(self, block: Block, found: int, stop: int) -> int:
+        """Do what the core came back for, and go on; return -1 at ``stop``, or the row where somebody is to hear first."""
+        core = self._core
+        while found >= 0:
+            if core.attend():
+                self._clock.stand_on(block, Position(found))
+                break
+            found = core.match_up_to(core.sim, self._view, found, stop)
+        return found
+
     def _blame(self, error: Exception, method: str, block: Block | None = None) -> None:
         """Note on an error which callback raised it, and over which instrument."""
         about = "" if block is None else f" of {self._names[block.instrument[self._clock.position.row]]}"
@@ -182,11 +296,7 @@ class StrategyDriver(Participant):
 
     def _events(self, block: Block, kind: str, interest: Interest, start: int, stop: int) -> int:
         """Rows one by one: the hottest Python of the engine, so it does nothing it could leave out."""
-        lane = self._lanes.get(kind)
-        if lane is None or lane.block is not block or lane.interest is not interest:
-            lane = self._lanes[kind] = _Lane(self.strategy, block, kind, interest, self._names)
-            if lane.wanted is None and not self._sessions:
-                self._lane = lane
+        lane = self._lane_of(block, kind, interest)
         wanted, cursor, callback = lane.wanted, lane.cursor, lane.callback
         ctx, pending = self._context, self._pending
         if wanted is None:
@@ -206,6 +316,14 @@ class StrategyDriver(Participant):
             if pending:
                 return cursor.row + 1
         return stop
+
+    def _lane_of(self, block: Block, kind: str, interest: Interest) -> _Lane:
+        lane = self._lanes.get(kind)
+        if lane is None or lane.block is not block or lane.interest is not interest:
+            lane = self._lanes[kind] = _Lane(self.strategy, block, kind, interest, self._names)
+            if lane.wanted is None and not self._sessions:
+                self._lane = lane
+        return lane
 
     def _slices(self, block: Block, interest: Interest, start: int, stop: int) -> int:
         """Timestamps one by one, each when its last row is at hand."""
@@ -271,6 +389,7 @@ class StrategyDriver(Participant):
         return Timer(self._run, ts, step, lambda: self._call("on_timer", strategy.on_timer, ctx, name))
 
     def on_start(self) -> None:
+        self._borrow_core()
         self._call("on_start", self.strategy.on_start, self._context)
         self._started = True
 
@@ -285,6 +404,10 @@ class StrategyDriver(Participant):
         except Exception as error:
             error.add_note(f"Strategy {self._name}, {method}")
             raise
+
+
+def _looks_at_rows(participant: Participant) -> bool:
+    return type(participant).next_row is not Participant.next_row
 
 
 class _Lane:
