@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from benchmarks import growth
+from benchmarks.guard.__main__ import main as guard
 from benchmarks.workloads import WORKLOADS
 
 
@@ -26,7 +27,11 @@ def main() -> int:
     grow.add_argument("--size", type=int, help="measure one size of one case, in this process")
     grow.add_argument("--large", action="store_true", help="go on to 100,000,000 rows")
     grow.add_argument("--json", action="store_true", help="with --size, print one JSON object")
+    hold = commands.add_parser("guard", help="hold the instructions that the kernel's loop takes to their budget")
+    hold.add_argument("--store", action="store_true", help="make what is counted the budget of this Python version")
     options = parser.parse_args()
+    if options.command == "guard":
+        return guard(["--store"] if options.store else [])
     if options.command == "growth":
         return show_growth(options)
     for name in WORKLOADS if options.workload == "all" else [options.workload]:
