@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-import numpy as np
-
 from qengine_core.agenda import Agenda
 from qengine_core.blocks import Segment, StreamInfo
 from qengine_core.clock import Position, SimulatedClock
@@ -165,7 +163,7 @@ class Loop:
             return segment.stop
         due_ts, due_phase = due
         side = "left" if due_phase < self._phases[segment.block.stream] else "right"
-        bound = int(np.searchsorted(ts, due_ts, side=side))  # type: ignore[call-overload]
+        bound = int(ts.searchsorted(due_ts, side=side))  # type: ignore[call-overload]
         return min(max(bound, row), segment.stop)
 
     def _keep_appointments(self) -> None:

@@ -67,4 +67,4 @@ class _Head:
         """The first of this block's rows that comes after where the other stream stands."""
         ts, order = other.key()
         side = "right" if self.order < order else "left"
-        return int(np.searchsorted(self.block.ts, ts, side=side))  # type: ignore[call-overload]
+        return int(self.block.ts.searchsorted(ts, side=side))  # type: ignore[call-overload]

@@ -25,7 +25,7 @@ def test_every_path_through_the_loop_keeps_its_budget() -> None:
 
 @pytest.mark.parametrize("name", PATHS)
 def test_a_path_does_its_work(name: str) -> None:
-    """Each of them asserts what was seen; here without valgrind, so that one that has become empty is found anywhere."""
+    """Each of them asserts what was seen; here without valgrind, so that an empty one is found anywhere."""
     path, units = PATHS[name]
     path(units)
 

@@ -46,8 +46,8 @@ def excesses(counted: Mapping[str, float], stored: Mapping[str, Any]) -> list[st
             found.append(f"The path {name!r} has no budget for Python {_VERSION}: {STORE}.")
         elif now > allowed * (1 + tolerance):
             found.append(
-                f"The kernel's path {name!r} takes {now / allowed - 1:.1%} more instructions than its budget for Python "
-                f"{_VERSION} ({now:.2f} yardsticks a unit, {allowed:.2f} stored, {tolerance:.0%} tolerated"
+                f"The kernel's path {name!r} takes {now / allowed - 1:.1%} more instructions than its budget for "
+                f"Python {_VERSION} ({now:.2f} yardsticks a unit, {allowed:.2f} stored, {tolerance:.0%} tolerated"
                 f"{'' if is_same else ' of another build of it'}): {' '.join((path.__doc__ or '').split())} "
                 f"If that is meant, store a new budget: {STORE}."
             )

@@ -1,8 +1,8 @@
 """What is counted: the ways through the kernel's loop, and a yardstick. It imports the kernel alone, and no clock.
 
 Run under valgrind by ``counting``, as a script. Each path is walked in two processes of its own, forked when everything
-is imported, once a certain number of units long and once twice that, so that all that is not the path itself is the same
-in both. Prints a line for each process: path, units, process id.
+is imported, once a certain number of units long and once twice that, so all that is not the path itself is the same in
+both. Prints a line for each process: path, units, process id.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def wake(units: int) -> None:
 
 
 def wakes_and_events(units: int) -> None:
-    """Two participants want the same rows, and the second posts an event on each. A unit is a row that both are shown."""
+    """Two participants want the same rows, and the second posts an event on each. A unit is a row shown to both."""
     assert _walk(units * _EVERY, _Visitor, _Poster, posts=True) == units
 
 
