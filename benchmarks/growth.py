@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import resource
 import statistics
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import numpy as np
 from qengine_strategy import Bar, Context, Slice, Strategy
 
 from benchmarks.workloads import Quoter, Watcher
-from qengine_core import Engine, Result
+from qengine_core import Engine, Result, Timings
 from qengine_core.blocks import BLOCK_ROWS, Block, StreamInfo
 from qengine_core.plugin import Instrument, component
 
@@ -139,8 +140,9 @@ class Case:
     check: Callable[[Result, int], bool]
     large: tuple[int, ...] = ()
 
-    def run(self, size: int) -> Result:
-        result = Engine(**{"ledger": {"cash": 1e9}, **self.parts(size)}).run()
+    def run(self, size: int, timings: Timings | None = None) -> Result:
+        """Run one size. Raises SystemExit if the work was not done."""
+        result = Engine(**{"ledger": {"cash": 1e9}, **self.parts(size)}).run(timings=timings)
         if not self.check(result, size):
             sys.exit(f"{self.title}, {size:,} {self.of}: the work was not done: {result.counts}")
         return result
@@ -215,26 +217,33 @@ CASES = {
 
 
 def measure(name: str, size: int) -> dict[str, float]:
-    """The median time of a run of one size, in seconds, and how much work it was."""
+    """The median time of a run of one size in seconds, how much work it was, and the most memory that all took."""
     case = CASES[name]
     case.run(min(size, case.sizes[0]))
-    results = [case.run(size) for _ in range(_REPEAT)]
-    seconds = statistics.median(result.seconds for result in results)
-    return {"seconds": seconds, "work": case.work(results[0], size)}
+    runs = [_once(case, size) for _ in range(_REPEAT)]
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": statistics.median(seconds for seconds, _ in runs), "work": runs[0][1], "peak_rss_mb": peak}
+
+
+def _once(case: Case, size: int) -> tuple[float, int]:
+    """Run, and keep nothing of the result: what it holds may be gigabytes."""
+    result = case.run(size)
+    return result.seconds, case.work(result, size)
 
 
 def table(name: str, *, large: bool) -> Iterator[str]:
     """The lines of a Markdown table of one case, each as it is measured in a fresh process."""
     case, first = CASES[name], 0.0
     yield f"\n{case.title}\n"
-    yield f"| {case.of} | seconds | time per {case.unit} | against the first |"
-    yield "| ---: | ---: | ---: | ---: |"
+    yield f"| {case.of} | seconds | time per {case.unit} | against the first | peak RSS, MB |"
+    yield "| ---: | ---: | ---: | ---: | ---: |"
     for size in case.sizes + (case.large if large else ()):
         command = [sys.executable, "-m", "benchmarks", "growth", name, "--size", str(size), "--json"]
-        found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
         each = found["seconds"] / found["work"]
         first = first or each
-        yield f"| {size:,} | {found['seconds']:.4f} | {_readable(each)} | {each / first:.2f} |"
+        cells = (f"{size:,}", f"{found['seconds']:.4f}", _readable(each), f"{each / first:.2f}")
+        yield f"| {' | '.join(cells)} | {found['peak_rss_mb']:,.0f} |"
 
 
 def _readable(seconds: float) -> str:

@@ -48,6 +48,22 @@ class _Part:
         self.others = 0  # calls of other parts made from here
 
 
+class _Waited(Iterator[T]):
+    """An iterator whose steps are timed; closing it closes what it goes through, if that can be closed."""
+
+    def __init__(self, items: Iterator[T], step: Callable[[], T]) -> None:
+        self._items = items
+        self._step = step
+
+    def __next__(self) -> T:
+        return self._step()
+
+    def close(self) -> None:
+        close = getattr(self._items, "close", None)
+        if close is not None:
+            close()
+
+
 class Timings:
     """Times whatever is called through it, from when it is made until it is read.
 
@@ -74,13 +90,8 @@ class Timings:
 
     def each(self, label: str, items: Iterable[T]) -> Iterator[T]:
         """The items, the wait for each of them timed."""
-        step = self.wrap(label, iter(items).__next__)
-        while True:
-            try:
-                item = step()
-            except StopIteration:
-                return
-            yield item
+        waited = iter(items)
+        return _Waited(waited, self.wrap(label, waited.__next__))
 
     @contextlib.contextmanager
     def within(self, label: str, later: str = "") -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""The kernel's hot loop keeps its budget of instructions, and what has grown is named."""
+"""The kernel's loop keeps its budget of instructions, and nobody is woken in vain: counts, where seconds would lie."""
 
 from __future__ import annotations
 
@@ -49,3 +49,21 @@ def test_another_build_of_the_same_version_is_given_more_room() -> None:
     other, grown = {**stored, "build": "another"}, {path: value * 1.15 for path, value in stored["paths"].items()}
     assert excesses(grown, other) == []
     assert excesses({path: value * 1.25 for path, value in stored["paths"].items()}, other)
+
+
+def test_nobody_is_woken_for_rows_that_concern_nobody() -> None:
+    """Of a strategy that moves an order every 1,000 prints, calls of each part follow its orders and not the prints."""
+    pytest.importorskip("qengine_broker_sim", reason="a run needs the broker")
+    from benchmarks.growth import CASES
+    from qengine_core import Timings
+
+    rows = 400_000
+    timings = Timings()
+    result = CASES["ticks"].run(rows, timings)
+    orders, fills = result.counts["orders"], result.counts["fills"]
+    calls = {part.part: part.calls for part in timings.spent}
+    assert orders == rows // 1_000
+    assert calls["strategy"] <= orders + 10
+    assert calls["orders"] <= 2 * orders + 10  # each is sent, and cancelled unless it has filled
+    assert fills <= calls["matching"] <= fills + orders // 4
+    assert calls["scan"] <= 5 * orders + 10 * rows // 65_536 + 10

@@ -90,6 +90,22 @@ def test_waiting_for_an_item_is_timed_and_using_it_is_not(clock: Clock) -> None:
     assert (found["feed"], found["rest"]) == ((4.0, 4), (30.0, 0))
 
 
+def test_whoever_stops_waiting_lets_the_source_end_what_it_has_begun() -> None:
+    ended = []
+
+    def items():
+        try:
+            yield from range(3)
+        finally:
+            ended.append(True)
+
+    waited = Timings().each("feed", items())
+    assert next(waited) == 0
+    waited.close()
+    assert ended == [True]
+    Timings().each("feed", [1]).close()  # a list's iterator has nothing to close
+
+
 def test_what_is_arranged_is_counted_as_whoever_arranged_for_it(clock: Clock) -> None:
     timings, agenda = Timings(), Agenda()
 
