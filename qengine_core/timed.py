@@ -6,14 +6,13 @@ on that one object, for this run. A run that is not timed has none of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import attrs
 
 from qengine_core.agenda import Agenda, Handler, Scheduled
 from qengine_core.participant import Participant
-from qengine_core.roles import Broker
 from qengine_core.run import Run
 from qengine_core.timings import Timings
 from qengine_core.vocabulary import Phase
@@ -21,7 +20,6 @@ from qengine_core.vocabulary import Phase
 __all__ = ["TimedRun", "timed_run"]
 
 _SETTING_UP, _SCAN, _MATCHING, _ORDERS, _REPORT = "setting up", "scan", "matching", "orders", "report"
-_REQUESTS = tuple(name for name in vars(Broker) if not name.startswith("_"))
 _ACTS = ("on_rows", "end_segment", "on_stop")
 
 
@@ -65,7 +63,7 @@ class TimedRun(Run):
         labels = dict.fromkeys(_ACTS, own) | {"next_row": _SCAN, "counts": _REPORT, "tables": _REPORT}
         labels["on_start"] = own if kind == "strategy" else _SETTING_UP
         if kind == "broker":
-            labels |= dict.fromkeys(_REQUESTS, _ORDERS)
+            labels |= dict.fromkeys(_requests(part), _ORDERS)
         elif kind == "risk":
             labels["check"] = own
         for name, label in labels.items():
@@ -79,6 +77,13 @@ class TimedRun(Run):
             object.__delattr__(part, name)
         self._wrapped.clear()
         super().close()
+
+
+def _requests(broker: Participant) -> Iterator[str]:
+    """What others may ask of a broker: its public methods, of the role or its own, but for a participant's."""
+    for name in dir(type(broker)):
+        if not name.startswith("_") and not hasattr(Participant, name) and callable(getattr(type(broker), name)):
+            yield name
 
 
 class _TimedCheck:
