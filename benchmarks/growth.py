@@ -219,8 +219,8 @@ CASES = {
         title="a cross-section that is read and up to three orders",
         of="instruments",
         sizes=(1, 10, 100, 1_000, 3_000),
-        unit="instant",
-        work=lambda result, size: _INSTANTS,
+        unit="row",
+        work=lambda result, size: result.rows,
         parts=lambda size: {
             "feed": Repeating(kind="bar", rows=_INSTANTS * size, instruments=size),
             "strategy": _Section(),
