@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+from benchmarks import growth
+from benchmarks.guard.__main__ import main as guard
 from benchmarks.workloads import WORKLOADS
 
 
@@ -21,7 +23,18 @@ def main() -> int:
     run.add_argument("--lane", choices=["python", "compiled"], default="python", help="what the strategy is written for")
     run.add_argument("--repeat", type=int, default=5, help="how many runs the medians are taken over")
     run.add_argument("--json", action="store_true", help="print one JSON object a workload")
+    grow = commands.add_parser("growth", help="how the cost of a row, an order and an instrument grows")
+    grow.add_argument("case", choices=[*growth.CASES, "all"], nargs="?", default="all")
+    grow.add_argument("--size", type=int, help="measure one size of one case, in this process")
+    grow.add_argument("--large", action="store_true", help="go on to 100,000,000 rows")
+    grow.add_argument("--json", action="store_true", help="with --size, print one JSON object")
+    hold = commands.add_parser("guard", help="hold the instructions that the kernel's loop takes to their budget")
+    hold.add_argument("--store", action="store_true", help="make what is counted the budget of this Python version")
     options = parser.parse_args()
+    if options.command == "guard":
+        return guard(["--store"] if options.store else [])
+    if options.command == "growth":
+        return show_growth(options)
     for name in WORKLOADS if options.workload == "all" else [options.workload]:
         figures = measure(name, options.repeat, options.lane)
         if options.json:
@@ -30,6 +43,16 @@ def main() -> int:
             print(
                 f"{name} {options.lane:>8}  {figures['rate']:>14,.0f} {figures['unit']}  {figures['seconds']:.4f} s  {figures['summary']}"
             )
+    return 0
+
+
+def show_growth(options: argparse.Namespace) -> int:
+    if options.size is not None:
+        print(json.dumps(growth.measure(options.case, options.size)))
+        return 0
+    for name in growth.CASES if options.case == "all" else [options.case]:
+        for line in growth.table(name, large=options.large):
+            print(line, flush=True)
     return 0
 
 

@@ -8,8 +8,9 @@ if TYPE_CHECKING:
     from qengine_core.engine import Engine, Result
     from qengine_core.errors import QEngineError
     from qengine_core.manager import Plugins
+    from qengine_core.timings import Timings
 
-__all__ = ["Engine", "Plugins", "QEngineError", "Result", "__version__"]
+__all__ = ["Engine", "Plugins", "QEngineError", "Result", "Timings", "__version__"]
 
 __version__ = "0.1.0"
 
@@ -18,6 +19,7 @@ _HOMES = {
     "Plugins": "qengine_core.manager",
     "QEngineError": "qengine_core.errors",
     "Result": "qengine_core.engine",
+    "Timings": "qengine_core.timings",
 }
 
 

@@ -21,7 +21,9 @@ from qengine_core.loop import Loop, Progress
 from qengine_core.manager import Plugins
 from qengine_core.randomness import Randomness
 from qengine_core.run import Run
+from qengine_core.timed import timed_run
 from qengine_core.timeline import Timeline
+from qengine_core.timings import Timings
 from qengine_core.vocabulary import Instrument
 from qengine_core.wall import Stopwatch
 
@@ -149,28 +151,39 @@ class Engine:
         """The composition as plain values, complete with defaults: ``from_config`` takes it back."""
         return {"seed": self._seed, "wake": self._wake, **self._composition.config}
 
-    def run(self, *, out: str | None = None, progress: Progress | None = None) -> Result:
+    def run(
+        self, *, out: str | None = None, progress: Progress | None = None, timings: Timings | None = None
+    ) -> Result:
         """Run to the end and return the result; with ``out``, installed reporting writes it there.
 
         ``progress(rows, ts, total)`` is called now and then; ``total`` is None where a feed cannot say.
+        ``timings`` finds out what the time goes on; the run takes longer for it.
         Raises QEngineError, one sentence long, for mistakes of data, configuration or strategy.
         """
         config, state = self.config, dict[str, Any]()
+        call = self.plugins.call if timings is None else timings.wrap("report", self.plugins.call)
         try:
-            self.plugins.call("qengine_run_started", RunContext(out=out, config=config, state=state))
-            result = self._run(out, progress)
+            call("qengine_run_started", RunContext(out=out, config=config, state=state))
+            result = self._run(out, progress, timings)
             finished = RunFinished(out=out, config=config, state=state, result=result)
-            result.flags += self.plugins.call("qengine_run_finished", finished, isolate=out is None)
+            result.flags += call("qengine_run_finished", finished, isolate=out is None)
             return result
         except BaseException as error:
             failed = RunFailed(out=out, config=config, state=state, error=error)
             self.plugins.call("qengine_run_failed", failed, isolate=True)
             raise
 
-    def _run(self, out: str | None, progress: Progress | None) -> Result:
+    def _run(self, out: str | None, progress: Progress | None, timings: Timings | None) -> Result:
         composition = self._composition
-        sources = [feed.open() for feed in composition.components["feed"]]
-        run, timeline = _prepare(sources, composition, self._seed, self._wake == "every-row")
+        runner = composition.components["runner"][0]
+        if timings is None:
+            sources = [feed.open() for feed in composition.components["feed"]]
+            drive = runner.run
+        else:
+            sources = [timings.wrap("feed", feed.open)() for feed in composition.components["feed"]]
+            drive = timings.wrap("loop", runner.run)
+            progress = progress and timings.wrap("progress", progress)
+        run, timeline = _prepare(sources, composition, self._seed, self._wake == "every-row", timings)
         loop = Loop(
             clock=run.clock,
             agenda=run.agenda,
@@ -180,7 +193,7 @@ class Engine:
             progress=progress,
         )
         watch = Stopwatch()
-        _guarded(run, lambda: _drive(run, loop, timeline, composition.components["runner"][0]))
+        _guarded(run, lambda: _drive(run, loop, timeline, drive))
         seconds = watch.seconds()
         result = Result(
             config=self.config,
@@ -204,7 +217,7 @@ class Engine:
 
 
 def _prepare(
-    sources: Sequence[Source], composition: Composition, seed: int, every_row: bool
+    sources: Sequence[Source], composition: Composition, seed: int, every_row: bool, timings: Timings | None
 ) -> tuple[Run, Timeline]:
     """Build the participants in the order in which they lean on one another."""
     instruments: dict[str, Instrument] = {}
@@ -215,24 +228,26 @@ def _prepare(
                     f"Instrument {instrument.name} is described differently by two feeds: "
                     f"{instruments[instrument.name]} and {instrument}."
                 )
-    run = Run(
-        clock=SimulatedClock(),
-        agenda=Agenda(),
-        random=Randomness(seed),
-        instruments=tuple(instruments.values()),
-        streams=tuple(source.info for source in sources),
-        components=composition.components,
-        every_row=every_row,
-    )
+    shared: dict[str, Any] = {
+        "clock": SimulatedClock(),
+        "random": Randomness(seed),
+        "instruments": tuple(instruments.values()),
+        "streams": tuple(source.info for source in sources),
+        "components": composition.components,
+        "every_row": every_row,
+    }
+    run = Run(agenda=Agenda(), **shared) if timings is None else timed_run(timings, **shared)
     for kind in ("ledger", "broker", "risk", "position_rule", "financing", "strategy"):
         for number, component in enumerate(composition.components[kind]):
             run.building = number
             run.add(kind, component)
     blocks = [(source.info.phase, source.blocks(index, run.codes)) for index, source in enumerate(sources)]
+    if timings is not None:  # what is waited for: what is read meanwhile costs nothing
+        blocks = [(phase, timings.each("feed", of_stream)) for phase, of_stream in blocks]
     return run, Timeline(blocks)
 
 
-def _drive(run: Run, loop: Loop, timeline: Timeline, runner: Any) -> None:
+def _drive(run: Run, loop: Loop, timeline: Timeline, drive: Callable[..., None]) -> None:
     segments = iter(timeline)
     first = next(segments, None)
     if first is not None:
@@ -241,7 +256,7 @@ def _drive(run: Run, loop: Loop, timeline: Timeline, runner: Any) -> None:
     for participant in run.participants:
         participant.on_start()
     with _rare_collections():
-        runner.run(loop, [] if first is None else itertools.chain([first], segments))
+        drive(loop, [] if first is None else itertools.chain([first], segments))
     run.clock.stand_at(loop.last_ts)
     for participant in reversed(run.participants):
         participant.on_stop()

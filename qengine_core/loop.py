@@ -7,9 +7,8 @@ scheduled. The naive mode delivers every row one at a time, and must never give 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
-
-import numpy as np
 
 from qengine_core.agenda import Agenda
 from qengine_core.blocks import Segment, StreamInfo
@@ -160,13 +159,12 @@ class Loop:
 
     def _rows_before_appointment(self, segment: Segment, row: int) -> int:
         """The row up to which nothing scheduled is due: ``row`` itself if something is due now."""
-        due, ts = self._agenda.next_key, segment.block.ts
+        due = self._agenda.next_key
         if due is None:
             return segment.stop
         due_ts, due_phase = due
-        side = "left" if due_phase < self._phases[segment.block.stream] else "right"
-        bound = int(np.searchsorted(ts, due_ts, side=side))  # type: ignore[call-overload]
-        return min(max(bound, row), segment.stop)
+        place = bisect_left if due_phase < self._phases[segment.block.stream] else bisect_right
+        return place(segment.block.times, due_ts, row, segment.stop)
 
     def _keep_appointments(self) -> None:
         """Run everything scheduled for the earliest (ts, phase)."""

@@ -5,17 +5,19 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
-__all__ = ["Stopwatch", "utc_now_iso"]
+__all__ = ["Stopwatch", "reading", "utc_now_iso"]
+
+reading = time.perf_counter  # in seconds, of which only differences mean something
 
 
 class Stopwatch:
     """Measures seconds since it was made."""
 
     def __init__(self) -> None:
-        self._began = time.perf_counter()
+        self._began = reading()
 
     def seconds(self) -> float:
-        return time.perf_counter() - self._began
+        return reading() - self._began
 
 
 def utc_now_iso() -> str:

@@ -22,6 +22,7 @@ class RunCommand:
             "--set", metavar="KEY=VALUE", action="append", default=[], dest="overrides", help="as in strategy.fast=20"
         )
         parser.add_argument("--seed", type=int, metavar="N", help="seed of every random generator")
+        parser.add_argument("--profile", action="store_true", help="show what the time went on, part by part")
         parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else on stdout")
         parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
 

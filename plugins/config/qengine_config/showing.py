@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from qengine_core.loop import Progress as ProgressCallback
 
-__all__ = ["progress_bar", "show", "show_replay"]
+__all__ = ["progress_bar", "show", "show_profile", "show_replay"]
 
 _PROGRESS_ROWS = 8_192  # rows between two looks at the screen: it costs 10 us, and blocks can be tiny
 
@@ -113,6 +113,19 @@ def _traffic(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         reasons = ", ".join(f"{reason} {number:,}" for reason, number in rejections.items())
         rows.append(("Rejected", f"{sum(rejections.values()):,} ({reasons})"))
     return rows
+
+
+def show_profile(parts: Sequence[Mapping[str, Any]]) -> None:
+    """Print what the time went on: a line per part, and all of them together."""
+    table = Table(title="Where the time went", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table.add_column("part")
+    for heading in ("seconds", "share", "calls"):
+        table.add_column(heading, justify="right")
+    for part in parts:
+        table.add_row(part["part"], f"{part['seconds']:.4f}", f"{part['share']:.1%}", f"{part['calls']:,}")
+    table.add_section()
+    table.add_row("total", f"{sum(part['seconds'] for part in parts):.4f}", f"{sum(p['share'] for p in parts):.1%}", "")
+    Console(highlight=False).print(table)
 
 
 def show_replay(summary: Mapping[str, Any]) -> None:

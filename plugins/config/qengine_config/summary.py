@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from qengine_core.engine import Result
+import attrs
 
-__all__ = ["NO_REPORTING", "summarise"]
+from qengine_core.engine import Result
+from qengine_core.timings import Timings
+
+__all__ = ["NO_REPORTING", "profile_of", "summarise"]
 
 NO_REPORTING = (
     "qengine-reporting is not installed or not allowed, so there are no metrics and no run folder: "
@@ -47,6 +50,11 @@ def summarise(result: Result, out: Path) -> dict[str, Any]:
     }
     plain: dict[str, Any] = _plain(summary)
     return plain
+
+
+def profile_of(timings: Timings) -> list[dict[str, Any]]:
+    """What the time went on until now, the longest part first."""
+    return [attrs.asdict(spent) for spent in timings.spent]
 
 
 def _warnings(result: Result, written: bool) -> list[str]:
