@@ -183,7 +183,8 @@ class Engine:
             sources = [timings.wrap("feed", feed.open)() for feed in composition.components["feed"]]
             drive = timings.wrap("loop", runner.run)
             progress = progress and timings.wrap("progress", progress)
-        run, timeline = _prepare(sources, composition, self._seed, self._wake == "every-row", timings)
+        takes_over = self._wake != "every-row" and timings is None
+        run, timeline = _prepare(sources, composition, self._seed, takes_over, timings)
         loop = Loop(
             clock=run.clock,
             agenda=run.agenda,
@@ -217,7 +218,7 @@ class Engine:
 
 
 def _prepare(
-    sources: Sequence[Source], composition: Composition, seed: int, every_row: bool, timings: Timings | None
+    sources: Sequence[Source], composition: Composition, seed: int, takes_over: bool, timings: Timings | None
 ) -> tuple[Run, Timeline]:
     """Build the participants in the order in which they lean on one another."""
     instruments: dict[str, Instrument] = {}
@@ -234,7 +235,7 @@ def _prepare(
         "instruments": tuple(instruments.values()),
         "streams": tuple(source.info for source in sources),
         "components": composition.components,
-        "every_row": every_row,
+        "takes_over": takes_over,
     }
     run = Run(agenda=Agenda(), **shared) if timings is None else timed_run(timings, **shared)
     for kind in ("ledger", "broker", "risk", "position_rule", "financing", "strategy"):

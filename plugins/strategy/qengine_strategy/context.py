@@ -27,6 +27,7 @@ from qengine_strategy.events import to_datetime
 
 if TYPE_CHECKING:
     from qengine_core.run import Run
+    from qengine_strategy.crossing import Watch
     from qengine_strategy.driver import StrategyDriver
     from qengine_strategy.timer import Timer
 
@@ -334,17 +335,26 @@ class Context:
         instruments: Iterable[str] | None = None,
         every: int | str | None = None,
         history: int = 0,
+        crossing: bool = False,
     ) -> None:
         """Narrow what is delivered of one kind of event ("bar", "trade", "quote", "signal").
 
         ``instruments`` limits it to some; ``every`` to each N-th row (a number) or to the first of every
         "day", "week", "month", "year" or interval like "5m", in UTC. For ``on_slice`` a timestamp counts as
         a row, and as one of an instrument if it has a row of it. Several feeds of a kind are counted apart.
-        ``history`` is how many timestamps ``bars.history`` can reach back. Raises ConfigError if the
-        strategy does not override the callback.
+        ``history`` is how many timestamps ``bars.history`` can reach back. With ``crossing``, only rows that reach a
+        price set by ``ctx.watch`` are delivered. Raises ConfigError if the strategy does not override the callback.
         """
         codes = None if instruments is None else frozenset(self._code(name) for name in instruments)
-        self._driver.subscribe(kind, codes, every, history)
+        self._driver.subscribe(kind, codes, every, history, crossing)
+
+    def watch(self, instrument: str, *, above: float = _INF, below: float = -_INF) -> Watch:
+        """Be woken by the next row whose price is at or above one level, or at or below another; once.
+
+        The row comes by the callback of its kind, of those that are subscribed to with ``crossing=True``. A bar reaches from
+        its low to its high; a quote is taken at its middle. Returns a handle whose ``cancel()`` takes it back.
+        """
+        return self._driver.watch(self._code(instrument), above, below)
 
     def set_timer(self, name: str, *, at: int | dt.datetime | None = None, every: dt.timedelta | None = None) -> Timer:
         """Call ``on_timer(ctx, name)`` at a time, or every so often from ``at`` (or from now) on.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from sys import getrefcount
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from qengine_core.plugin import (
     did_you_mean,
 )
 from qengine_strategy.context import Context
+from qengine_strategy.crossing import Levels, Watch
 from qengine_strategy.dense import Dense, instant_ends
 from qengine_strategy.events import Bar, Event, Quote, Signal, Slice, Trade
 from qengine_strategy.interest import Interest
@@ -81,6 +82,7 @@ class StrategyDriver(Participant):
         self._lent: frozenset[int] = frozenset()  # the streams whose rows this matches
         self._walked: Block | None = None
         self._view = 0
+        self._levels = Levels(len(self._names))
         self._listen()
         for rule in strategy.position_rules():
             run.add("position_rule", rule, self._account)
@@ -121,18 +123,30 @@ class StrategyDriver(Participant):
 
         return handle
 
-    def subscribe(self, kind: str, codes: frozenset[int] | None, every: int | str | None, history: int) -> None:
+    def subscribe(
+        self,
+        kind: str,
+        codes: frozenset[int] | None,
+        every: int | str | None,
+        history: int,
+        crossing: bool = False,
+    ) -> None:
         """Narrow the interest in one kind of event."""
         if kind not in self._interests:
             method = _LANES[kind][0] if kind in _LANES else None
             what = f"override {method} to receive it" if method else did_you_mean(kind, _LANES)
             raise ConfigError(f"Strategy {self._name} subscribes to {kind!r} without listening: {what}.")
         since = self._clock.now if self._started else None
-        self._interests[kind] = Interest(self._interests[kind].slices, codes, every, since)
+        self._interests[kind] = Interest(self._interests[kind].slices, codes, every, since, crossing)
         self._lane = _NO_LANE
         for dense in self._dense:
             dense.depth = max(dense.depth, history)
         self._agenda.interrupt()
+
+    def watch(self, code: int, above: float, below: float) -> Watch:
+        """Wait for a price of an instrument."""
+        self._agenda.interrupt()
+        return self._levels.add(code, above, below)
 
     def follows(self, stream: StreamInfo) -> bool:
         return stream.kind in self._interests or (bool(self._sessions) and stream.kind in _LANES)
@@ -141,12 +155,14 @@ class StrategyDriver(Participant):
         if segment.block is self._lane.block:  # every row of it is wanted
             return start
         if self._core is not None and self._core.resting[0] and segment.block.stream in self._lent:
-            return start
+            return start  # who walks the rows matches them
         if self._sessions:
             stop = self._session_before(segment.block, start, stop)
         interest = self._interests.get(self._kinds[segment.block.stream])
         if interest is None:
             return stop
+        if interest.crossing:
+            return self._levels.next_row(segment.block, self._kinds[segment.block.stream], start, stop)
         rows = interest.rows(segment.block)
         if rows is None:
             return start
@@ -200,7 +216,7 @@ class StrategyDriver(Participant):
         followed = [number for number, kind in enumerate(self._kinds) if kind in self._interests and kind in _MATCHED]
         others = [p for p in run.participants if p is not self and p is not run.broker and _looks_at_rows(p)]
         watched = any(p.follows(run.streams[number]) for p in others for number in followed)
-        stands_against = run.every_row or run.risk or watched or self._sessions or "position_rule" in run.built
+        stands_against = not run.takes_over or run.risk or watched or self._sessions or "position_rule" in run.built
         if lend is None or not followed or stands_against or run.broker.not_lendable():  # type: ignore[attr-defined]
             return
         self._core, self._lent = lend(followed), frozenset(followed)
@@ -227,7 +243,11 @@ class StrategyDriver(Participant):
         ctx, pending, clock = self._context, self._pending, self._clock
         resting, match_up_to, sim, view = self._core.resting, self._core.match_up_to, self._core.sim, self._view
         rows: Any = range(start, stop)
-        if wanted is not None:
+        if interest.crossing:
+            target = self._levels.next_row(block, kind, start, stop)
+            stop = min(target + 1, stop)
+            rows = self._reached(block, kind, target) if target < stop else ()
+        elif wanted is not None:
             rows = wanted[bisect_left(wanted, start) : bisect_left(wanted, stop)]
         cursor.row = row = start
         clock.stand_on(block, cursor)
@@ -299,8 +319,11 @@ class StrategyDriver(Participant):
         lane = self._lane_of(block, kind, interest)
         wanted, cursor, callback = lane.wanted, lane.cursor, lane.callback
         ctx, pending = self._context, self._pending
-        if wanted is None:
-            rows: Any = range(start, stop)
+        if interest.crossing:
+            rows: Any = self._reached(block, kind, start)
+            stop = start + 1
+        elif wanted is None:
+            rows = range(start, stop)
         else:
             rows = wanted[bisect_left(wanted, start) : bisect_left(wanted, stop)]
             if not rows:  # only a session began here; the clock must not follow a cursor that has not moved
@@ -317,11 +340,17 @@ class StrategyDriver(Participant):
                 return cursor.row + 1
         return stop
 
+    def _reached(self, block: Block, kind: str, row: int) -> Sequence[int]:
+        """The row, if it reaches a level; who waited for that waits no more."""
+        reached = self._levels.reached(block, kind, row)
+        self._levels.forget(reached)
+        return (row,) if reached else ()
+
     def _lane_of(self, block: Block, kind: str, interest: Interest) -> _Lane:
         lane = self._lanes.get(kind)
         if lane is None or lane.block is not block or lane.interest is not interest:
             lane = self._lanes[kind] = _Lane(self.strategy, block, kind, interest, self._names)
-            if lane.wanted is None and not self._sessions:
+            if lane.wanted is None and not self._sessions and not interest.crossing:
                 self._lane = lane
         return lane
 

@@ -25,13 +25,15 @@ class Interest:
     ``codes`` narrows to instruments. ``every`` is None, a number N (each N-th row or timestamp), a period
     ("day", "week", "month", "year": the first row or timestamp of each, in UTC), or a duration ("30s",
     "5m", "1h", "2d": the first of each such interval since the epoch). ``every`` begins to count after
-    ``since`` (None: with the first row there is).
+    ``since`` (None: with the first row there is). With ``crossing`` the wanted rows are those that reach a level that
+    the strategy watches, which only it knows.
     """
 
     slices: bool
     codes: frozenset[int] | None = None
     every: int | str | None = None
     since: int | None = None
+    crossing: bool = False
     _seen: dict[int, int] = attrs.field(factory=dict, init=False)
     _last_period: dict[int, int] = attrs.field(factory=dict, init=False)
     _key: object = attrs.field(factory=object, init=False)  # in the cache of blocks, which must not hold this
@@ -40,6 +42,8 @@ class Interest:
 
     def __attrs_post_init__(self) -> None:
         every = self.every
+        if self.crossing and (self.slices or every is not None or self.codes is not None):
+            raise ConfigError("crossing goes with on_bar, on_trade and on_quote, and without instruments= and every=.")
         if isinstance(every, int) and (isinstance(every, bool) or every < 1):
             raise ConfigError(f"every must be at least 1, not {every!r}.")
         if every is not None and not isinstance(every, int):

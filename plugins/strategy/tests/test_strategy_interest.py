@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from qengine_strategy import Strategy
+from qengine_strategy import Bar, Context, Slice, Strategy
 from qengine_strategy.testing import ListFeed, bars, drive
 
 from qengine_core.engine import Engine
-from qengine_core.plugin import ConfigError, Instrument
+from qengine_core.plugin import ConfigError, Instrument, QEngineError
 
 DAY = 86_400_000_000_000
 HOUR = DAY // 24
@@ -446,3 +447,73 @@ def test_features_are_read_as_columns_of_the_event():
 
     drive(Reader(), rows)
     np.testing.assert_array_equal(read, [np.nan, 1.5, 3.0])
+
+
+# Crossing a price ---------------------------------------------------------------------------------------------------
+
+
+class Waiting(Strategy):
+    """Notes the rows that reach a level, and waits for the next one, a step further on."""
+
+    step: float = 1.0
+
+    def on_start(self, ctx: Context) -> None:
+        ctx.subscribe("bar", crossing=True)
+        self.seen: list[tuple[int, str, float]] = []
+        self.bids = ctx.watch("A", above=102.0, below=98.0)
+        self.never = ctx.watch("B", above=100.5)
+        self.never.cancel()
+        NOTES["seen"] = self.seen
+
+    def on_bar(self, ctx: Context, bar: Bar) -> None:
+        self.seen.append((bar.ts, bar.instrument, bar.close))
+        assert not self.bids.is_waiting
+        self.bids = ctx.watch("A", above=bar.close + self.step, below=bar.close - self.step)
+        if len(self.seen) % 2:
+            ctx.buy("A", 1, limit=bar.close - 0.5)
+
+
+NOTES: dict[str, Any] = {}
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), block_rows=st.sampled_from([3, 50, 10_000]), step=st.sampled_from([0.3, 1.0, 5.0]))
+def test_a_watched_price_wakes_with_the_row_that_reaches_it(seed: int, block_rows: int, step: float) -> None:
+    rng = np.random.default_rng(seed)
+    closes = (100 + np.cumsum(rng.normal(0, 0.5, 200))).round(2).tolist()
+    rows = bars(closes, "A") + bars([100.0 + number / 1000 for number in range(200)], "B")
+    rows.sort(key=lambda row: (row["ts"], row["instrument"]))
+    expected, above, below = [], 102.0, 98.0
+    for row in rows:
+        if row["instrument"] == "A" and (row["high"] >= above or row["low"] <= below):
+            expected.append((row["ts"], "A", row["close"]))
+            above, below = row["close"] + step, row["close"] - step
+    tables = []
+    for wake in ("interest", "every-row"):
+        result = drive(Waiting(step=step), rows, wake=wake, block_rows=block_rows)
+        assert NOTES["seen"] == expected
+        tables.append((result.orders, result.fills))
+    assert all(ours.equals(theirs) for ours, theirs in zip(*tables, strict=True))
+
+
+@pytest.mark.parametrize("levels", [{}, {"above": float("nan")}])
+def test_a_watch_needs_a_price(levels: dict[str, float]) -> None:
+    class Wrong(Strategy):
+        def on_start(self, ctx: Context) -> None:
+            ctx.watch("X", **levels)
+
+        def on_bar(self, ctx: Context, bar: Bar) -> None: ...
+
+    with pytest.raises(QEngineError, match="needs above= or below="):
+        drive(Wrong(), bars([1.0]))
+
+
+def test_crossing_goes_with_single_rows() -> None:
+    class Wrong(Strategy):
+        def on_start(self, ctx: Context) -> None:
+            ctx.subscribe("bar", crossing=True)
+
+        def on_slice(self, ctx: Context, bars: Slice) -> None: ...
+
+    with pytest.raises(QEngineError, match="crossing goes with"):
+        drive(Wrong(), bars([1.0]))
