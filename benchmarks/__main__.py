@@ -20,7 +20,9 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="run one workload, or all")
     run.add_argument("workload", choices=[*WORKLOADS, "all"])
-    run.add_argument("--lane", choices=["python", "compiled"], default="python", help="what the strategy is written for")
+    run.add_argument(
+        "--lane", choices=["python", "compiled"], default="python", help="what the strategy is written for"
+    )
     run.add_argument("--repeat", type=int, default=5, help="how many runs the medians are taken over")
     run.add_argument("--json", action="store_true", help="print one JSON object a workload")
     grow = commands.add_parser("growth", help="how the cost of a row, an order and an instrument grows")
@@ -41,7 +43,8 @@ def main() -> int:
             print(json.dumps(figures))
         else:
             print(
-                f"{name} {options.lane:>8}  {figures['rate']:>14,.0f} {figures['unit']}  {figures['seconds']:.4f} s  {figures['summary']}"
+                f"{name} {options.lane:>8}  {figures['rate']:>14,.0f} {figures['unit']}  "
+                f"{figures['seconds']:.4f} s  {figures['summary']}"
             )
     return 0
 

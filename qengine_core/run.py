@@ -28,8 +28,8 @@ class Run:
     The ledger is built first, then the broker, risk and position rules, financing and the strategies: each may use
     what exists already, and all of them exist when ``on_start`` is called. ``building`` is the number, among those
     of its kind, of the component that is being built, and ``account`` the number of the account that it is for, if for
-    one only. ``takes_over`` says whether a participant may handle rows in another's stead: not in the naive loop, nor where
-    each one's time is taken.
+    one only. ``takes_over`` says whether a participant may handle rows in another's stead: not in the naive loop, nor
+    where each one's time is taken.
     """
 
     clock: SimulatedClock

@@ -228,7 +228,11 @@ class MatchingBroker(Participant):
         self._queues["grade"] = _finest_grades(run)
         own_lots = np.array([instrument.lot_size for instrument in run.instruments] or [0.0])
         head["lots"], head["counts_open"] = address(own_lots), settings.targets_count_open_orders
-        for name, field in (("target_reserve", "target_reserve"), ("target_lot", "target_lot"), ("target_pays", "target_commission")):
+        for name, field in (
+            ("target_reserve", "target_reserve"),
+            ("target_lot", "target_lot"),
+            ("target_pays", "target_commission"),
+        ):
             head[name] = getattr(run.ledger, field, 0.0)
         shadows = np.full(len(self._books.accounts) * (len(run.instruments) + 1), -1, SHADOW)
         trade_lists = np.full(len(self._books.positions), -1, TRADES)

@@ -10,7 +10,19 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 from qengine_portfolio import booking, books, view
-from qengine_portfolio.native import address_of, carray, codes_at, direct, floats_at, function_at, inner, pointer, pointer_to, stamp_of, times_at
+from qengine_portfolio.native import (
+    address_of,
+    carray,
+    codes_at,
+    direct,
+    floats_at,
+    function_at,
+    inner,
+    pointer,
+    pointer_to,
+    stamp_of,
+    times_at,
+)
 
 from qengine_broker_sim import (
     board,

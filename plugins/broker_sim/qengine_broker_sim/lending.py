@@ -104,9 +104,19 @@ def not_lendable(settings: SimulatedBroker) -> list[str]:
         "settlement_sessions": (0,),
         "missing_rows": ("wait",),
         "cancel_on_arrival": (True,),
-        "intrabar_path": ("worst-case", "open-high-low-close", "open-low-high-close", "nearest-extreme-first", "reject-ambiguous"),
+        "intrabar_path": (
+            "worst-case",
+            "open-high-low-close",
+            "open-low-high-close",
+            "nearest-extreme-first",
+            "reject-ambiguous",
+        ),
         "depth": ("top",),
         "queue_model": ("none",),
     }
-    found += [f"the broker's {name} = {getattr(settings, name)!r}" for name, known in plain.items() if getattr(settings, name) not in known]
+    found += [
+        f"the broker's {name} = {getattr(settings, name)!r}"
+        for name, known in plain.items()
+        if getattr(settings, name) not in known
+    ]
     return found + ([f"the broker's liquidation = {settings.liquidation!r}"] if settings.watches_margin else [])

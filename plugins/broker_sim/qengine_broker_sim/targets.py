@@ -15,7 +15,18 @@ from qengine_portfolio.native import carray, floats_at, function_at, inner, poin
 from qengine_broker_sim.costs import COMMISSION
 from qengine_broker_sim.resting import forms_of, heads_of, orders_of, queues_of
 
-__all__ = ["IMPOSSIBLE", "NOTHING", "NO_PRICE_YET", "OF_EQUITY", "SUBMIT", "UNITS", "VALUE", "in_flight", "rebalance", "towards"]
+__all__ = [
+    "IMPOSSIBLE",
+    "NOTHING",
+    "NO_PRICE_YET",
+    "OF_EQUITY",
+    "SUBMIT",
+    "UNITS",
+    "VALUE",
+    "in_flight",
+    "rebalance",
+    "towards",
+]
 
 SUBMIT = (types.int64, (*[types.int64] * 6, *[types.float64] * 3, *[types.int64] * 3))
 _submit_at = function_at(*SUBMIT)
@@ -110,7 +121,10 @@ def _commission(sim, code, value):
     price, unit = booking.marks_of(head.books)[code], booking.unit_value(head.books, code)
     if not price > 0.0:
         return 0.0
-    lot, multiplier = max(head.target_lot, floats_at(head.lots)[code]), booking.instruments_of(head.books)[code].multiplier
+    lot, multiplier = (
+        max(head.target_lot, floats_at(head.lots)[code]),
+        booking.instruments_of(head.books)[code].multiplier,
+    )
     quantity = abs(value) / (price * unit)
     if lot > 0.0 and math.isfinite(quantity):
         quantity = math.trunc(quantity / lot + 1e-9) * lot

@@ -24,7 +24,6 @@ from qengine_compiled.strategy import GTC
 __all__ = ["QUESTIONS"]
 
 
-
 _I8, _F8 = types.int64, types.float64
 _CANCEL = (types.void, (*[_I8] * 5,))
 _PENDING = (_F8, (*[_I8] * 3,))
@@ -41,19 +40,19 @@ _EQUITY, _CASH, _PRICE, _WORKING = (np.int64(number) for number in range(4))
 
 
 @inner
-def _check_code(at, code):  # type: ignore[no-untyped-def]
+def _check_code(at, code):
     if code < 0 or code >= at.instruments:
         raise ValueError("there is no instrument of that code: codes count from 0, in the order of ctx.instruments")
 
 
 @inner
-def _check_room(sim, at, orders):  # type: ignore[no-untyped-def]
+def _check_room(sim, at, orders):
     if heads_of(sim)[0].order_count + orders > at.room:
         raise ValueError("more orders were sent from one call than there is room for: 4,096, or 4 an instrument")
 
 
 def _sending(stamp: str) -> Any:
-    def send(lane, code, side, quantity, limit, trigger, trail, by_fraction, time_in_force):  # type: ignore[no-untyped-def]
+    def send(lane, code, side, quantity, limit, trigger, trail, by_fraction, time_in_force):
         """Send an order of one leg; return its index."""
         _ = stamp
         at = lanes_of(lane)[0]
@@ -90,7 +89,7 @@ def _sending(stamp: str) -> Any:
 
 
 def _cancelling(stamp: str) -> Any:
-    def cancel(lane, order):  # type: ignore[no-untyped-def]
+    def cancel(lane, order):
         """Take an order off the market; one that is closed is left as it is."""
         _ = stamp
         at = lanes_of(lane)[0]
@@ -102,7 +101,7 @@ def _cancelling(stamp: str) -> Any:
 
 
 def _asking(stamp: str) -> Any:
-    def ask(lane, what, code):  # type: ignore[no-untyped-def]
+    def ask(lane, what, code):
         """A figure of the account."""
         _ = stamp
         at = lanes_of(lane)[0]
@@ -127,7 +126,7 @@ def _asking(stamp: str) -> Any:
 
 
 def _targeting(stamp: str) -> Any:
-    def target(lane, code, what, amount):  # type: ignore[no-untyped-def]
+    def target(lane, code, what, amount):
         """Send what is missing to a target; return the order's index, or -1."""
         _ = stamp
         at = lanes_of(lane)[0]
@@ -146,7 +145,7 @@ def _targeting(stamp: str) -> Any:
 
 
 def _rebalancing(stamp: str) -> Any:
-    def rebalance(lane, weights, count):  # type: ignore[no-untyped-def]
+    def rebalance(lane, weights, count):
         """Bring instruments to their weights; return how many orders that took."""
         _ = stamp
         at = lanes_of(lane)[0]
@@ -183,9 +182,9 @@ _NAN = math.nan
 
 
 def _order_method(name: str, side: int) -> None:
-    @overload_method(ContextType, name, strict=True)
-    def method(ctx, instrument, quantity, limit=_NAN, stop=_NAN, trail=_NAN, trail_fraction=_NAN, time_in_force=GTC):  # type: ignore[no-untyped-def]
-        def send(ctx, instrument, quantity, limit=_NAN, stop=_NAN, trail=_NAN, trail_fraction=_NAN, time_in_force=GTC):  # type: ignore[no-untyped-def]
+    @overload_method(ContextType, name)
+    def method(ctx, instrument, quantity, limit=_NAN, stop=_NAN, trail=_NAN, trail_fraction=_NAN, time_in_force=GTC):
+        def send(ctx, instrument, quantity, limit=_NAN, stop=_NAN, trail=_NAN, trail_fraction=_NAN, time_in_force=GTC):
             lane = address_of_lane(ctx)
             by_fraction = trail_fraction == trail_fraction
             distance = trail_fraction if by_fraction else trail
@@ -200,9 +199,9 @@ _order_method("buy", 1)
 _order_method("sell", -1)
 
 
-@overload_method(ContextType, "cancel", strict=True)
-def _cancel(ctx, order):  # type: ignore[no-untyped-def]
-    def cancel(ctx, order):  # type: ignore[no-untyped-def]
+@overload_method(ContextType, "cancel")
+def _cancel(ctx, order):
+    def cancel(ctx, order):
         lane = address_of_lane(ctx)
         _end_at(lanes_of(lane)[0].end, (lane, np.int64(order)))
 
@@ -210,9 +209,9 @@ def _cancel(ctx, order):  # type: ignore[no-untyped-def]
 
 
 def _target_method(name: str, what: Any) -> None:
-    @overload_method(ContextType, name, strict=True)
-    def method(ctx, instrument, amount):  # type: ignore[no-untyped-def]
-        def aim(ctx, instrument, amount):  # type: ignore[no-untyped-def]
+    @overload_method(ContextType, name)
+    def method(ctx, instrument, amount):
+        def aim(ctx, instrument, amount):
             lane = address_of_lane(ctx)
             return _aim_at(lanes_of(lane)[0].aim, (lane, np.int64(instrument), what, float(amount)))
 
@@ -224,27 +223,27 @@ _target_method("order_target_value", VALUE)
 _target_method("order_target_percent", OF_EQUITY)
 
 
-@overload_method(ContextType, "rebalance", strict=True)
-def _rebalance(ctx, weights):  # type: ignore[no-untyped-def]
-    def weigh(ctx, weights):  # type: ignore[no-untyped-def]
+@overload_method(ContextType, "rebalance")
+def _rebalance(ctx, weights):
+    def weigh(ctx, weights):
         lane, given = address_of_lane(ctx), np.ascontiguousarray(weights)
         return _weigh_at(lanes_of(lane)[0].weigh, (lane, np.int64(given.ctypes.data), np.int64(len(given))))
 
     return weigh
 
 
-@overload_method(ContextType, "close", strict=True)
-def _close(ctx, instrument):  # type: ignore[no-untyped-def]
-    def close(ctx, instrument):  # type: ignore[no-untyped-def]
+@overload_method(ContextType, "close")
+def _close(ctx, instrument):
+    def close(ctx, instrument):
         return ctx.order_target(instrument, 0.0)
 
     return close
 
 
 def _figure(name: str, what: Any) -> None:
-    @overload_attribute(ContextType, name, strict=True)
-    def attribute(ctx):  # type: ignore[no-untyped-def]
-        def ask(ctx):  # type: ignore[no-untyped-def]
+    @overload_attribute(ContextType, name)
+    def attribute(ctx):
+        def ask(ctx):
             lane = address_of_lane(ctx)
             return _ask_at(lanes_of(lane)[0].ask, (lane, what, np.int64(0)))
 
@@ -252,9 +251,9 @@ def _figure(name: str, what: Any) -> None:
 
 
 def _figure_of(name: str, what: Any) -> None:
-    @overload_method(ContextType, name, strict=True)
-    def method(ctx, instrument):  # type: ignore[no-untyped-def]
-        def ask(ctx, instrument):  # type: ignore[no-untyped-def]
+    @overload_method(ContextType, name)
+    def method(ctx, instrument):
+        def ask(ctx, instrument):
             lane = address_of_lane(ctx)
             return _ask_at(lanes_of(lane)[0].ask, (lane, what, np.int64(instrument)))
 
@@ -267,18 +266,18 @@ _figure_of("price", _PRICE)
 _figure_of("pending", _WORKING)
 
 
-@overload_attribute(ContextType, "now", strict=True)
-def _now(ctx):  # type: ignore[no-untyped-def]
-    def now(ctx):  # type: ignore[no-untyped-def]
+@overload_attribute(ContextType, "now")
+def _now(ctx):
+    def now(ctx):
         at = lanes_of(address_of_lane(ctx))[0]
         return times_at(at.ts)[at.row]
 
     return now
 
 
-@overload_method(ContextType, "position", strict=True)
-def _position(ctx, instrument):  # type: ignore[no-untyped-def]
-    def position(ctx, instrument):  # type: ignore[no-untyped-def]
+@overload_method(ContextType, "position")
+def _position(ctx, instrument):
+    def position(ctx, instrument):
         at = lanes_of(address_of_lane(ctx))[0]
         _check_code(at, instrument)
         return booking.positions_of(at.books)[instrument].quantity
@@ -286,18 +285,18 @@ def _position(ctx, instrument):  # type: ignore[no-untyped-def]
     return position
 
 
-@overload_method(ContextType, "is_open", strict=True)
-def _is_open(ctx, order):  # type: ignore[no-untyped-def]
-    def is_open(ctx, order):  # type: ignore[no-untyped-def]
+@overload_method(ContextType, "is_open")
+def _is_open(ctx, order):
+    def is_open(ctx, order):
         sim = lanes_of(address_of_lane(ctx))[0].sim
         return 0 <= order < heads_of(sim)[0].order_count and orders_of(sim)[order].state < FILLED
 
     return is_open
 
 
-@overload_method(ContextType, "filled", strict=True)
-def _filled(ctx, order):  # type: ignore[no-untyped-def]
-    def filled(ctx, order):  # type: ignore[no-untyped-def]
+@overload_method(ContextType, "filled")
+def _filled(ctx, order):
+    def filled(ctx, order):
         sim = lanes_of(address_of_lane(ctx))[0].sim
         return orders_of(sim)[order].filled if 0 <= order < heads_of(sim)[0].order_count else 0.0
 

@@ -87,7 +87,7 @@ class SignalColumns:
         for part in {len(frame) // 2, len(frame) * 9 // 10, len(frame) - 1}:
             if part > 0 and (name := _difference(self._evaluate(None, frame.head(part)), values.head(part))):
                 raise ConfigError(
-                    f"The signal {name!r} looks ahead: its value at a bar depends on later bars, which nobody knows then."
+                    f"The signal {name!r} looks ahead: its value at a bar depends on later ones, not known then."
                 )
 
     def _refuse_looking_further(self, frame: pl.DataFrame, values: pl.DataFrame) -> None:
@@ -114,7 +114,7 @@ def _difference(ours: pl.DataFrame, theirs: pl.DataFrame) -> str:
 
 
 @njit("void(float64[::1], int32[::1], float64[::1], float64[::1], boolean[::1])", cache=True)
-def _follow(wanted, codes, state, targets, changes):  # type: ignore[no-untyped-def]
+def _follow(wanted, codes, state, targets, changes):
     for row in range(len(codes)):
         code, target = codes[row], wanted[row]
         if target == target and target != state[code]:
@@ -124,7 +124,7 @@ def _follow(wanted, codes, state, targets, changes):  # type: ignore[no-untyped-
 
 
 @njit("void(boolean[:, ::1], int32[::1], float64, float64[::1], float64[::1], boolean[::1])", cache=True)
-def _switch(flags, codes, size, state, targets, changes):  # type: ignore[no-untyped-def]
+def _switch(flags, codes, size, state, targets, changes):
     for row in range(len(codes)):
         code = codes[row]
         before = after = state[code]

@@ -103,7 +103,7 @@ class CompiledDriver(Participant):
         self._history = max(self._history, history)
 
     def set_timer(self, name: str, ts: int, step: int | None) -> Any:
-        raise ConfigError(f"Strategy {self._name} sets a timer, which the compiled lane has not: set lane = \"event\".")
+        raise ConfigError(f'Strategy {self._name} sets a timer, which the compiled lane has not: set lane = "event".')
 
     # The run -------------------------------------------------------------------------------------------------------
 
@@ -206,7 +206,9 @@ class CompiledDriver(Participant):
             (0, 0, 0) if wanted is None else (address(wanted), len(wanted), 0)
         )
         lane["instants"] = 0 if instants is None else address(instants)
-        lane["on_row"], lane["on_cross"] = (0, self._on_row[block.stream]) if is_slice else (self._on_row[block.stream], 0)
+        lane["on_row"], lane["on_cross"] = (
+            (0, self._on_row[block.stream]) if is_slice else (self._on_row[block.stream], 0)
+        )
         columns = shape.cross(block) if is_slice else shape.rows(block)
         lane["columns"], lane["past"], lane["known"] = address(columns), shape.past, shape.past
         self._of_block = wanted, instants, columns
@@ -217,7 +219,7 @@ class CompiledDriver(Participant):
         if key not in block.cache:
             interest = self._interests[kind]
             rows = interest.select(block)
-            instants = instant_ends(block).searchsorted(rows) if interest.slices else None
+            instants = None if rows is None or not interest.slices else instant_ends(block).searchsorted(rows)
             block.cache[key] = (
                 None if rows is None else np.ascontiguousarray(rows, np.int64),
                 None if instants is None else np.ascontiguousarray(instants, np.int64),
@@ -282,4 +284,3 @@ class _Shape:
 
 def _use(component: Any) -> str:
     return type(component).__name__
-

@@ -53,15 +53,15 @@ LANE = np.dtype(
 
 
 @inner
-def lanes_of(lane):  # type: ignore[no-untyped-def]
+def lanes_of(lane):
     return carray(pointer(lane), 1, LANE)
 
 
 @intrinsic
-def address_of_lane(_context, ctx):  # type: ignore[no-untyped-def]
+def address_of_lane(_context, ctx):
     """The number that ``ctx`` is."""
 
-    def generate(_context, _builder, _signature, given):  # type: ignore[no-untyped-def]
+    def generate(_context, _builder, _signature, given):
         return given[0]
 
     return types.int64(ctx), generate
@@ -266,44 +266,44 @@ def _read_fill(context: Any, builder: Any, of: FillType, value: Any, attribute: 
     return builder.load(builder.inttoptr(builder.add(where, offset), kind.as_pointer()))
 
 
-def _fill_at(lane, number):  # type: ignore[no-untyped-def]
+def _fill_at(lane, number):
     return booking.heads_of(lanes_of(lane)[0].books)[0].fills + _FILL_BYTES * number
 
 
-def _time_of(lane, row):  # type: ignore[no-untyped-def]
+def _time_of(lane, row):
     return times_at(lanes_of(lane)[0].ts)[row]
 
 
-def _now_of(lane):  # type: ignore[no-untyped-def]
+def _now_of(lane):
     at = lanes_of(lane)[0]
     return times_at(at.ts)[at.row]
 
 
-def _code_of(lane, row):  # type: ignore[no-untyped-def]
+def _code_of(lane, row):
     return np.int64(codes_at(lanes_of(lane)[0].codes)[row])
 
 
-def _cell_of(lane, row, place):  # type: ignore[no-untyped-def]
+def _cell_of(lane, row, place):
     return floats_at(times_at(lanes_of(lane)[0].columns)[place])[row]
 
 
-def _count_of(lane):  # type: ignore[no-untyped-def]
+def _count_of(lane):
     return lanes_of(lane)[0].instruments
 
 
-def _cross_of(lane, instant, place):  # type: ignore[no-untyped-def]
+def _cross_of(lane, instant, place):
     at = lanes_of(lane)[0]
     return times_at(at.columns)[place] + 8 * (at.past + instant) * at.instruments
 
 
-@overload_method(CrossType, "history", strict=True, prefer_literal=True)
-def _history(bars, column, length):  # type: ignore[no-untyped-def]
-    """The last ``length`` instants of a column, this one last, as far as they are kept: shape (<= length, instruments)."""
+@overload_method(CrossType, "history", prefer_literal=True)
+def _history(bars, column, length):
+    """The last ``length`` instants of a column, as far as they are kept: shape (<= length, instruments)."""
     if not isinstance(column, types.StringLiteral) or column.literal_value not in bars.columns:
         return None
     place = bars.columns.index(column.literal_value)
 
-    def history(bars, column, length):  # type: ignore[no-untyped-def]
+    def history(bars, column, length):
         lane, instant = numbers_of(bars)
         at = lanes_of(lane)[0]
         if length > at.depth:
@@ -317,10 +317,10 @@ def _history(bars, column, length):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def numbers_of(_context, pair):  # type: ignore[no-untyped-def]
+def numbers_of(_context, pair):
     """The two numbers that a row, a fill or a cross-section is."""
 
-    def generate(context, builder, _signature, given):  # type: ignore[no-untyped-def]
+    def generate(context, builder, _signature, given):
         both = cgutils.create_struct_proxy(pair)(context, builder, value=given[0])
         return context.make_tuple(builder, types.UniTuple(types.int64, 2), (both.lane, both.at))
 

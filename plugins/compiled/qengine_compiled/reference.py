@@ -1,4 +1,4 @@
-"""The same strategies as Python in the event lane: callback by callback, to compare with, and for all that is not compiled.
+"""The same strategies as Python in the event lane: to compare with, and for all that is not compiled.
 
 Each object here has the names that compiled code sees, and passes on to what a ``Strategy`` has.
 """
@@ -19,9 +19,10 @@ from qengine_core.plugin import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from qengine_strategy import Context
+
     from qengine_compiled.strategy import CompiledStrategy
     from qengine_core.run import Run
-    from qengine_strategy import Context
 
 __all__ = ["event_driver"]
 
@@ -68,7 +69,6 @@ class _Calls:
         self.strategy.on_start(ctx)
         self.context = _Context(ctx, self.run)
 
-
     def wants(self, event: Any) -> bool:
         """Whether the strategy wants a row, of whose block it is told first."""
         if not self._looks_ahead:
@@ -101,10 +101,10 @@ class _Context:
     def cash(self) -> float:
         return self._ctx.portfolio.cash
 
-    def buy(self, instrument: int, quantity: float, *prices: float, **options: Any) -> int:
+    def buy(self, instrument: int, quantity: float, *prices: Any, **options: Any) -> int:
         return self._order(instrument, quantity, 1, *prices, **options)
 
-    def sell(self, instrument: int, quantity: float, *prices: float, **options: Any) -> int:
+    def sell(self, instrument: int, quantity: float, *prices: Any, **options: Any) -> int:
         return self._order(instrument, quantity, -1, *prices, **options)
 
     def _order(
@@ -131,7 +131,9 @@ class _Context:
             return self._types["trailing-stop"](**distance)
         if stop == stop:
             return (
-                self._types["stop-limit"](price=stop, limit=limit) if limit == limit else self._types["stop"](price=stop)
+                self._types["stop-limit"](price=stop, limit=limit)
+                if limit == limit
+                else self._types["stop"](price=stop)
             )
         return self._types["limit"](price=limit) if limit == limit else None
 

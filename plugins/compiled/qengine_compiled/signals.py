@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import polars as pl
+    from qengine_strategy import Context
 
     from qengine_core.blocks import Block
-    from qengine_strategy import Context
 
 __all__ = ["ColumnSignals", "SignalStrategy"]
 

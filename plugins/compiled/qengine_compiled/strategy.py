@@ -12,10 +12,10 @@ from qengine_core.plugin import param
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+    from qengine_strategy import Context
 
     from qengine_core.blocks import Block
     from qengine_core.run import Run
-    from qengine_strategy import Context
 
 __all__ = ["FOK", "GTC", "IOC", "CompiledStrategy"]
 
@@ -32,13 +32,13 @@ class CompiledStrategy:
     ``on_signal`` and ``on_fill``, which are compiled: they may use what numba compiles. Numbers may be set there,
     arrays changed element by element. Instruments are named by code, their place in ``ctx.instruments``.
 
-    ``bar`` (``trade``, ``quote``, ``signal``) has ``ts``, ``code``, ``row`` (of its block) and the columns of its stream; ``bars`` has columns
-    as arrays across instruments, and ``bars.history("close", 22)``; ``fill`` has ``ts``, ``order``, ``code``,
-    ``side``, ``quantity``, ``price``, ``commission`` and ``slippage``. ``ctx`` has ``now``, ``equity``, ``cash``;
-    ``buy`` and ``sell(code, quantity, limit=, stop=, trail=, trail_fraction=, time_in_force=)``, which return the number
-    of the order; ``order_target``, ``order_target_value``, ``order_target_percent(code, amount)``,
-    ``rebalance(weights)``; ``cancel``, ``is_open``, ``filled(order)``; ``position``, ``price``, ``pending(code)`` and
-    ``close(code)``.
+    ``bar`` (``trade``, ``quote``, ``signal``) has ``ts``, ``code``, ``row`` (of its block) and the columns of its
+    stream; ``bars`` has columns as arrays across instruments, and ``bars.history("close", 22)``; ``fill`` has ``ts``,
+    ``order``, ``code``, ``side``, ``quantity``, ``price``, ``commission`` and ``slippage``. ``ctx`` has ``now``,
+    ``equity``, ``cash``; ``buy`` and ``sell(code, quantity, limit=, stop=, trail=, trail_fraction=, time_in_force=)``,
+    which return the number of the order; ``order_target``, ``order_target_value`` and ``order_target_percent``, each
+    ``(code, amount)``, and ``rebalance(weights)``; ``cancel``, ``is_open``, ``filled(order)``; ``position``, ``price``,
+    ``pending`` and ``close(code)``.
 
     ``lane = "event"`` runs the same methods as Python, with the same result, where a run has something that the
     compiled lane has not, or to look at them with a debugger.
@@ -56,8 +56,8 @@ class CompiledStrategy:
     def on_block(self, block: Block) -> npt.NDArray[np.int64] | None:
         """Rows are at hand, tens of thousands at a time, and none of them has been called for yet. Python.
 
-        Here columns may be computed at once that callbacks read by ``bar.row``; what a row gets must follow from rows up
-        to it. Returns the rows to call for, ascending, or None for those that are subscribed to.
+        Here columns may be computed at once that callbacks read by ``bar.row``; what a row gets must follow from rows
+        up to it. Returns the rows to call for, ascending, or None for those that are subscribed to.
         """
         return None
 

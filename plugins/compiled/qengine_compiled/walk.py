@@ -31,7 +31,7 @@ _advance_at = function_at(_I8, (_I8,) * 4)
 
 
 @inner
-def _next_wanted(at, row, stop):  # type: ignore[no-untyped-def]
+def _next_wanted(at, row, stop):
     """The next row that the strategy is called for, or ``stop``."""
     if at.wanted == 0:
         return row
@@ -42,7 +42,7 @@ def _next_wanted(at, row, stop):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _tell_fills(lane, row):  # type: ignore[no-untyped-def]
+def _tell_fills(lane, row):
     """Call the strategy for the fills that it has not heard of, and those that follow from what it does."""
     at = lanes_of(lane)[0]
     rules = booking.heads_of(at.books)[0]
@@ -54,8 +54,8 @@ def _tell_fills(lane, row):  # type: ignore[no-untyped-def]
 
 
 @inner
-def _match_up_to(lane, row, stop):  # type: ignore[no-untyped-def]
-    """Match the rows before ``stop`` that concern resting orders; return the first row that Python is needed for, or -1."""
+def _match_up_to(lane, row, stop):
+    """Match the rows before ``stop`` that concern resting orders; return a row that Python is needed for, or -1."""
     at, head = lanes_of(lane)[0], heads_of(lanes_of(lane)[0].sim)[0]
     if at.needs_paths:
         at.status = PATHS
@@ -72,7 +72,7 @@ def _match_up_to(lane, row, stop):  # type: ignore[no-untyped-def]
 
 
 def walking(stamp: str) -> Any:
-    def walk(lane, start, stop):  # type: ignore[no-untyped-def]
+    def walk(lane, start, stop):
         """Walk rows ``[start, stop)``; return the row to go on from, with the lane's status saying why."""
         _ = stamp
         at = lanes_of(lane)[0]

@@ -269,7 +269,7 @@ def test_what_cannot_be_compiled_is_said_in_one_sentence():
     with pytest.raises(ConfigError, match="self has no 'missing'") as caught:
         drive(Wrong(), bars([1.0, 2.0]))
     assert "\n" not in str(caught.value)
-    with pytest.raises(ConfigError, match="NotNumba.on_bar cannot be compiled") as caught:
+    with pytest.raises(ConfigError, match=r"NotNumba\.on_bar cannot be compiled") as caught:
         drive(NotNumba(), bars([1.0, 2.0]))
     assert "\n" not in str(caught.value)
     assert 'lane = "event"' in str(caught.value)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from qengine_broker_sim import SimulatedBroker
@@ -123,7 +122,9 @@ def rows(draw: st.DrawFn, instruments: int) -> list[dict[str, Any]]:
                 {
                     "ts": 1_600_000_000_000_000_000 + step * 60_000_000_000,
                     "instrument": f"I{code}",
-                    **dict(zip(("open", "high", "low", "close"), np.round((opened, high, low, closed), 2), strict=True)),
+                    **dict(
+                        zip(("open", "high", "low", "close"), np.round((opened, high, low, closed), 2), strict=True)
+                    ),
                     "volume": float(rng.choice([0.0, 3.0, 40.0, 1e6])),
                 }
             )

@@ -85,7 +85,9 @@ def test_where_blocks_are_cut_and_which_lane_runs_makes_no_difference(seed, inst
         rows += [row for row in bars(closes.tolist(), f"I{number}") if rng.random() < 0.9]
     rows.sort(key=lambda row: (row["ts"], row["instrument"]))
     results = [
-        drive(strategy(lookback=2, lane=lane), rows, block_rows=size, broker={"use": "simulated", "short_selling": True})
+        drive(
+            strategy(lookback=2, lane=lane), rows, block_rows=size, broker={"use": "simulated", "short_selling": True}
+        )
         for lane, size in (("compiled", 10_000), ("compiled", block_rows), ("event", block_rows))
     ]
     for result in results[1:]:
@@ -97,7 +99,10 @@ class Ahead(SignalStrategy):
     """Knows tomorrow."""
 
     def signals(self):
-        return {"entry": pl.col("close").shift(-1) > pl.col("close"), "exit": pl.col("close").shift(-1) < pl.col("close")}
+        return {
+            "entry": pl.col("close").shift(-1) > pl.col("close"),
+            "exit": pl.col("close").shift(-1) < pl.col("close"),
+        }
 
 
 class Centred(SignalStrategy):

@@ -161,8 +161,8 @@ class LedgerBook(Participant):
 class _Curve:
     """Collects what a segment brought to an account, fills and cash flows, and turns it, with prices, into samples.
 
-    Of one instrument's bars every row is a sample: that takes more memory than the rows themselves, and is put off until
-    somebody asks. Of many instruments, or of ticks, there are far fewer samples than rows.
+    Of one instrument's bars every row is a sample: that takes more memory than the rows themselves, and is put off
+    until somebody asks. Of many instruments, or of ticks, there are far fewer samples than rows.
     """
 
     def __init__(self, settings: StandardLedger, run: Run, books: Books, views: Views, number: int) -> None:

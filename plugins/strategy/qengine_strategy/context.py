@@ -351,8 +351,8 @@ class Context:
     def watch(self, instrument: str, *, above: float = _INF, below: float = -_INF) -> Watch:
         """Be woken by the next row whose price is at or above one level, or at or below another; once.
 
-        The row comes by the callback of its kind, of those that are subscribed to with ``crossing=True``. A bar reaches from
-        its low to its high; a quote is taken at its middle. Returns a handle whose ``cancel()`` takes it back.
+        The row comes by the callback of its kind, of those that are subscribed to with ``crossing=True``. A bar reaches
+        from its low to its high; a quote is taken at its middle. Returns a handle whose ``cancel()`` takes it back.
         """
         return self._driver.watch(self._code(instrument), above, below)
 

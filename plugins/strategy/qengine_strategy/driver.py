@@ -256,7 +256,7 @@ class StrategyDriver(Participant):
             if resting[0]:
                 found = match_up_to(sim, view, row, target + 1)
                 if found >= 0 and (found := self._attend(block, found, target + 1)) >= 0:
-                    return found
+                    return int(found)
             cursor.row = target
             callback(ctx, cursor)
             if getrefcount(cursor) != unshared:
@@ -281,7 +281,7 @@ class StrategyDriver(Participant):
             if core.resting[0]:
                 found = core.match_up_to(core.sim, self._view, row, target + 1)
                 if found >= 0 and (found := self._attend(block, found, target + 1)) >= 0:
-                    return found
+                    return int(found)
             bars = Slice(dense, block, self._names, target, index)
             self._clock.stand_on(block, bars)
             callback(ctx, bars)
@@ -300,14 +300,14 @@ class StrategyDriver(Participant):
         return stop
 
     def _attend(self, block: Block, found: int, stop: int) -> int:
-        """Do what the core came back for, and go on; return -1 at ``stop``, or the row where somebody is to hear first."""
+        """Do what the core came back for, and go on to ``stop`` (-1), or to the row where somebody is to hear first."""
         core = self._core
         while found >= 0:
             if core.attend():
                 self._clock.stand_on(block, Position(found))
                 break
             found = core.match_up_to(core.sim, self._view, found, stop)
-        return found
+        return int(found)
 
     def _blame(self, error: Exception, method: str, block: Block | None = None) -> None:
         """Note on an error which callback raised it, and over which instrument."""

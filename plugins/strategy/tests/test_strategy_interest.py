@@ -477,7 +477,9 @@ NOTES: dict[str, Any] = {}
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), block_rows=st.sampled_from([3, 50, 10_000]), step=st.sampled_from([0.3, 1.0, 5.0]))
+@given(
+    seed=st.integers(0, 2**32 - 1), block_rows=st.sampled_from([3, 50, 10_000]), step=st.sampled_from([0.3, 1.0, 5.0])
+)
 def test_a_watched_price_wakes_with_the_row_that_reaches_it(seed: int, block_rows: int, step: float) -> None:
     rng = np.random.default_rng(seed)
     closes = (100 + np.cumsum(rng.normal(0, 0.5, 200))).round(2).tolist()
