@@ -180,7 +180,8 @@ class Engine:
             progress=progress,
         )
         watch = Stopwatch()
-        _guarded(run, lambda: _drive(run, loop, timeline, composition.components["runner"][0]))
+        with contextlib.closing(timeline):
+            _guarded(run, lambda: _drive(run, loop, timeline, composition.components["runner"][0]))
         seconds = watch.seconds()
         result = Result(
             config=self.config,

@@ -146,16 +146,45 @@ class ParquetPart:
     def stem(self) -> str:
         return _stem(self.path)
 
-    def batches(self, columns: Sequence[str], rows: int, text: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, columns: Sequence[str], rows: int, text: Sequence[str] = (), first: int = 0
+    ) -> Iterator[pa.RecordBatch]:
+        """Read from row ``first`` on; row groups before it are not touched."""
         inside = [name for name in columns if name not in self.keys]
+        group, skipped = self._group_of(first)
         with (
             _readable(self.label, "Parquet"),
             pq.ParquetFile(
-                self.path, read_dictionary=[name for name in text if name not in self.keys], pre_buffer=False
+                self.path,
+                metadata=self.metadata,
+                read_dictionary=[name for name in text if name not in self.keys],
+                pre_buffer=False,
             ) as file,
         ):
-            for batch in file.iter_batches(batch_size=rows, columns=inside):
-                yield self._with_keys(batch, columns) if len(inside) < len(columns) else batch
+            groups = range(group, self.metadata.num_row_groups)
+            # In the thread that reads ahead: Arrow's own threads would take the core that the run computes on.
+            for batch in file.iter_batches(batch_size=rows, row_groups=groups, columns=inside, use_threads=False):
+                if skipped:  # the row group begins earlier
+                    batch, skipped = batch.slice(skipped), max(0, skipped - len(batch))
+                if len(batch):
+                    yield self._with_keys(batch, columns) if len(inside) < len(columns) else batch
+
+    def column(self, name: str, first: int, rows: int) -> list[pa.Array]:
+        """Some rows of one column."""
+        found: list[pa.Array] = []
+        for batch in self.batches([name], rows, first=first):
+            found.append(batch.column(0).slice(0, rows))
+            rows -= len(found[-1])
+            if not rows:
+                break
+        return found
+
+    def _group_of(self, row: int) -> tuple[int, int]:
+        """The row group that a row is in, and how many of its rows come before."""
+        group = 0
+        while row and row >= (length := self.metadata.row_group(group).num_rows):
+            group, row = group + 1, row - length
+        return group, row
 
     def _with_keys(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
         zeros = pa.repeat(pa.scalar(0, pa.int32()), len(batch))

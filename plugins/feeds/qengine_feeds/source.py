@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import attrs
@@ -11,18 +12,24 @@ import pyarrow as pa
 
 from qengine_core.blocks import BLOCK_ROWS, Block, StreamInfo
 from qengine_core.plugin import ConfigError, DataError, Instrument, Phase, did_you_mean
+from qengine_feeds.ahead import ReadAhead
 from qengine_feeds.checks import Checks
 from qengine_feeds.components import Detail, SyntheticFeed, TableFeed
+from qengine_feeds.features import Columns
 from qengine_feeds.layout import Layout, Rows
-from qengine_feeds.merging import Run, concatenate, cut, merge, sort_by_time
-from qengine_feeds.parts import Part
+from qengine_feeds.merging import Opener, Run, concatenate, cut, merge, sort_by_time
+from qengine_feeds.parts import FramePart, ParquetPart, Part
 from qengine_feeds.stamps import Stamps, instant_ns, interval_ns, readable
 
 __all__ = ["TableSource", "instruments_of", "open_tables"]
 
-# Rows read at once, over all files that are open together. Batches of a million rows are read twice as fast as
-# batches of a block; more gains nothing.
-_BATCH_ROWS = 1 << 20
+# Rows read at once, over all files that are open together, but never fewer than a block of each.
+_BATCH_ROWS = 1 << 18
+# A thread costs more than it brings for a few blocks, and for many files open together what it has read ahead would
+# double the memory.
+_AHEAD_ROWS = 1 << 18
+_AHEAD_FILES = 8
+_AHEAD_BATCHES = 2
 _SORTED_IN_MEMORY_ROWS = 5_000_000
 _EARLIEST = int(np.iinfo(np.int64).min)
 _LATEST = int(np.iinfo(np.int64).max)
@@ -90,63 +97,66 @@ class TableSource:
         """Yield the rows in time order, those of equal time by instrument's name. Raises DataError."""
         lookup = np.array([codes[name] for name in self._names], np.int32)
         as_ranked = np.array_equal(lookup, np.arange(len(lookup)))
-        checks = Checks(self._feed.kind, self._feed.validate, self._names)
+        reading = _Pass(self._feed, self._names, self._tables)
         try:
-            for run in cut(self._runs(checks), BLOCK_ROWS):
-                ordered = self._in_order(run, checks)
+            for run in cut(self._runs(reading), BLOCK_ROWS):
+                ordered = self._in_order(run, reading.checks)
                 instrument = ordered.rank if as_ranked else lookup[ordered.rank]
-                yield Block(stream, ordered.ts, instrument, ordered.columns)
+                columns: Mapping[str, Any] = ordered.columns
+                if ordered.features is not None:
+                    columns = Columns(self.info.columns, ordered.columns, ordered.features)
+                yield Block(stream, ordered.ts, instrument, columns)
         finally:
-            checks.report()
+            reading.close()
 
-    def _runs(self, checks: Checks) -> Iterator[Run]:
+    def _runs(self, reading: _Pass) -> Iterator[Run]:
         """All rows by time, in runs of any length."""
-        batch_rows = max(BLOCK_ROWS, _BATCH_ROWS // max(1, len(self._tables)))
-        heads: list[tuple[int, Callable[[], Iterator[Run]]]] = []
+        heads: list[tuple[int, Opener]] = []
         for table in self._tables:
             in_memory = self._needs_sorting(table)
 
-            def runs(table: _Table = table, in_memory: bool = in_memory) -> Iterator[Run]:
-                return self._sorted(table, checks) if in_memory else self._streamed(table, batch_rows, checks)
+            def runs(others: int, table: _Table = table, in_memory: bool = in_memory) -> Iterator[Run]:
+                batches = reading.batches(table, others)
+                return self._sorted(table, batches, reading) if in_memory else self._streamed(table, batches, reading)
 
             heads.append((_EARLIEST if in_memory else table.first, runs))
-        return heads[0][1]() if len(heads) == 1 else merge(heads)
+        return heads[0][1](0) if len(heads) == 1 else merge(heads)
 
-    def _streamed(self, table: _Table, batch_rows: int, checks: Checks) -> Iterator[Run]:
+    def _streamed(self, table: _Table, batches: Iterator[_Batch], reading: _Pass) -> Iterator[Run]:
         """One part that is sorted by time already, batch by batch."""
         before: Rows | None = None
-        for rows in self._read(table.layout, batch_rows):
+        for rows in self._rows(table.layout, batches, reading.wanted):
             self._refuse_disorder(table, before, rows)
             before = rows
             if rows.ts[0] >= self._end:
                 return
             kept = self._kept(rows)
             if len(kept):
-                checks.values(kept)
+                reading.checks.values(kept)
                 yield Run.of(kept)
 
-    def _sorted(self, table: _Table, checks: Checks) -> Iterator[Run]:
+    def _sorted(self, table: _Table, batches: Iterator[_Batch], reading: _Pass) -> Iterator[Run]:
         """One part that is not sorted by time, read whole and sorted; of equal times, in the file's order."""
         runs = []
-        for rows in self._read(table.layout, _BATCH_ROWS):
+        for rows in self._rows(table.layout, batches, reading.wanted):
             kept = self._kept(rows)
             if len(kept):
-                checks.values(kept)
+                reading.checks.values(kept)
                 runs.append(Run.of(kept))
         if not runs:
             return
         whole = concatenate(runs)
         if self._feed.sort is None:
-            self._check_each_instrument(table, whole, checks)
+            self._check_each_instrument(table, whole, reading.checks)
         yield sort_by_time(whole)
 
-    def _read(self, layout: Layout, batch_rows: int) -> Iterator[Rows]:
-        text = [layout.instrument] if layout.instrument is not None else []
-        first = 0
-        for batch in layout.part.batches(layout.needed, batch_rows, text):
-            if len(batch):
-                yield layout.rows(batch, first, self._stamps, self._ranks)
-                first += len(batch)
+    def _rows(self, layout: Layout, batches: Iterator[_Batch], wanted: set[str]) -> Iterator[Rows]:
+        for first, batch in batches:
+            yield layout.rows(batch, first, self._stamps, self._ranks, wanted)
+
+    def _read(self, layout: Layout) -> Iterator[Rows]:
+        """A part's rows, by themselves: for looking at some of its columns."""
+        return self._rows(layout, _batches(layout, _BATCH_ROWS, set()), set())
 
     def _kept(self, rows: Rows) -> Rows:
         """The rows that the feed's start, end and instruments let through."""
@@ -165,7 +175,7 @@ class TableSource:
         if not table.several or table.rows > _SORTED_IN_MEMORY_ROWS:
             return False
         last = _EARLIEST
-        for rows in self._read(attrs.evolve(table.layout.bare, instrument=None), _BATCH_ROWS):
+        for rows in self._read(attrs.evolve(table.layout.bare, instrument=None)):
             if rows.ts[0] < last or np.any(rows.ts[1:] < rows.ts[:-1]):
                 return True
             last = int(rows.ts[-1])
@@ -235,13 +245,60 @@ class TableSource:
         """Where the rows of one instant and instrument are: found by reading again, as only errors need it."""
         places = []
         for table in self._tables:
-            for rows in self._read(table.layout.bare, _BATCH_ROWS):
+            for rows in self._read(table.layout.bare):
                 same = np.flatnonzero((rows.ts == ts) & (rows.rank == rank))
                 places += [f"{rows.part.label}, row {rows.number(int(row))}" for row in same]
         return places
 
     def _name(self, rows: Rows, row: int) -> str:
         return self._names[rows.rank[row]] if rows.rank[row] >= 0 else "(left out)"
+
+
+# A batch of a part, and the part's row that is its first.
+_Batch = tuple[int, pa.RecordBatch]
+
+
+class _Pass:
+    """One pass over a feed: its checks, the features that somebody has asked for, and what reads ahead."""
+
+    def __init__(self, feed: TableFeed, names: Sequence[str], tables: Sequence[_Table]) -> None:
+        self.checks = Checks(feed.kind, feed.validate, names)
+        self.wanted: set[str] = set()
+        rows = sum(table.rows for table in tables if not isinstance(table.layout.part, FramePart))
+        self._ahead = ReadAhead() if rows >= _AHEAD_ROWS else None
+
+    def batches(self, table: _Table, others: int) -> Iterator[_Batch]:
+        """A part's batches, while so many others are open. If they are read ahead, it begins now."""
+        batches = _batches(table.layout, max(BLOCK_ROWS, _BATCH_ROWS // max(1, others)), self.wanted)
+        if self._ahead is None or others >= _AHEAD_FILES:
+            return batches
+        return self._ahead(batches, _AHEAD_BATCHES)
+
+    def close(self) -> None:
+        """Stop reading, and warn of what was found wrong in the rows that were delivered."""
+        if self._ahead is not None:
+            self._ahead.close()
+        self.checks.report()
+
+
+def _batches(layout: Layout, rows: int, wanted: set[str]) -> Iterator[_Batch]:
+    """A part's batches. Of a part whose columns can be read apart, with the features that are wanted by then."""
+    part, first = layout.part, 0
+    text = [layout.instrument] if layout.instrument is not None else []
+    if not isinstance(part, ParquetPart):
+        for batch in part.batches(layout.needed(()), rows, text):
+            if len(batch):
+                yield first, batch
+                first += len(batch)
+        return
+    while first < part.rows:
+        asked = frozenset(wanted)
+        with closing(part.batches(layout.needed(asked), rows, text, first)) as batches:
+            for batch in batches:
+                yield first, batch
+                first += len(batch)
+                if len(wanted) > len(asked):
+                    break
 
 
 def _names(layout: Layout) -> set[str]:
@@ -272,8 +329,9 @@ def _chosen(feed: TableFeed, found: list[str]) -> list[str]:
 
 def _first_instant(layout: Layout, stamps: Stamps, names: Sequence[str]) -> int:
     """The instant of a part's first row; reading it also shows early whether its columns can be read at all."""
-    batch = next(batch for batch in layout.part.batches(layout.needed, 1) if len(batch))
-    rows = layout.rows(batch, 0, stamps, {name: rank for rank, name in enumerate(names)})
+    layout = layout.doubtful
+    batch = next(batch for batch in layout.part.batches(layout.needed(()), 1) if len(batch))
+    rows = layout.rows(batch, 0, stamps, {name: rank for rank, name in enumerate(names)}, set())
     return int(rows.ts[0])
 
 

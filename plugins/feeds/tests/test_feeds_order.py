@@ -76,7 +76,7 @@ def test_the_merge_equals_a_stable_sort_of_everything(data, count):
         for run in runs:
             run.columns["source"] = np.full(len(run), index)
         early = data.draw(st.integers(0, 3))  # a source may start later than it says, never earlier
-        heads.append((int(ts[0]) - early, lambda runs=runs: iter(runs)))
+        heads.append((int(ts[0]) - early, lambda _, runs=runs: iter(runs)))
         everything += [(int(t), index, row) for row, t in enumerate(ts)]
     merged = [
         (int(t), int(index), int(row))
@@ -99,7 +99,7 @@ def test_the_merge_opens_a_source_only_when_time_has_come_that_far():
     opened = []
 
     def source(index):
-        def runs():
+        def runs(_):
             opened.append(index)
             yield from runs_of(np.arange(index * 10, index * 10 + 10, dtype=np.int64), [5])
 
