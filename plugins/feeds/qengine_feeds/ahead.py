@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -15,24 +15,34 @@ _Item = TypeVar("_Item")
 class ReadAhead:
     """One thread for one pass over a feed, and what it has read that nobody has taken yet.
 
-    The thread runs nothing but the iterators it is given, one step at a time, in the order in which steps were
-    asked for. So what an iterator raises is raised where its item would have been taken, and an iterator needs
-    no locks. ``close`` waits for the step that is under way, and ends the thread.
+    The thread takes one step at a time, in the order in which steps were asked for, so readers need no locks, and
+    what a step raises is raised where its item would have been taken. ``close`` waits for the step that is under
+    way, and ends the thread.
     """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="qengine-feed")
 
-    def __call__(self, items: Iterator[_Item], depth: int) -> Iterator[_Item]:
-        """The same items. Up to ``depth`` of them are read ahead, beginning now."""
-        steps: deque[Future[_Item | None]] = deque(self._thread.submit(next, items, None) for _ in range(depth))
-        return self._taken(items, steps)
+    def items(self, next_step: Callable[[], Callable[[], _Item | None]], depth: int) -> Iterator[_Item]:
+        """What a series of steps return, until one returns None. The first ``depth`` of them are queued now.
+
+        ``next_step`` is called by whoever takes the items, and makes the step that is queued: so what a step knows
+        of the run does not depend on how far the thread has come.
+        """
+        queued: deque[Future[_Item | None]] = deque(self._thread.submit(next_step()) for _ in range(depth))
+        return self._taken(next_step, queued)
+
+    def result_of(self, function: Callable[[], _Item]) -> Callable[[], _Item]:
+        """What a function returns, once the thread has come to it; it is queued now."""
+        return self._thread.submit(function).result
 
     def close(self) -> None:
         """End the thread; what it has read ahead is dropped."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    def _taken(self, items: Iterator[_Item], steps: deque[Future[_Item | None]]) -> Iterator[_Item]:
-        while (item := steps.popleft().result()) is not None:
-            steps.append(self._thread.submit(next, items, None))
+    def _taken(
+        self, next_step: Callable[[], Callable[[], _Item | None]], queued: deque[Future[_Item | None]]
+    ) -> Iterator[_Item]:
+        while (item := queued.popleft().result()) is not None:
+            queued.append(self._thread.submit(next_step()))
             yield item

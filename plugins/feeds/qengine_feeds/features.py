@@ -87,7 +87,7 @@ class _Taken(_Made):
         self._of, self._order = of, order
 
     def _make(self, name: str) -> Array:
-        return self._of.column(name)[self._order]  # type: ignore[no-any-return]
+        return self._of.column(name)[self._order]
 
     def slice(self, start: int, stop: int) -> Features:
         return _Taken(self._of, self._order[start:stop])  # what else is taken may never be asked for

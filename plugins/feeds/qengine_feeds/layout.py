@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -208,7 +209,7 @@ class Layout:
         self, arrays: Mapping[str, pa.Array], length: int, first: int, ranks: Mapping[Any, int]
     ) -> npt.NDArray[np.int32]:
         if self.instrument is None:
-            return np.full(length, ranks.get(self.name, -1), np.int32)
+            return _constant(ranks.get(self.name, -1), length)
         array = arrays[self.instrument]
         if not pa.types.is_dictionary(array.type):
             array = pc.dictionary_encode(array)
@@ -220,9 +221,11 @@ class Layout:
             )
         known = np.array([ranks.get(str(name), -1) for name in array.dictionary.to_pylist()], np.int32)
         if len(known) == 1:
-            return np.full(length, known[0], np.int32)
-        ranked: npt.NDArray[np.int32] = known[as_numpy(array.indices)]
-        return ranked
+            return _constant(int(known[0]), length)
+        indices = as_numpy(array.indices)
+        if np.array_equal(known, np.arange(len(known))):  # the dictionary is in the order of ranks
+            return indices.astype(np.int32, copy=False)
+        return known.take(indices)
 
     def _column(self, name: str, array: pa.Array, canonical: bool, first: int) -> npt.NDArray[Any]:
         """A column as numpy: zero-copy where it has no nulls; canonical ones as float64."""
@@ -264,6 +267,14 @@ class Layout:
             if self.adjust.volume and "volume" in columns:
                 columns["volume"] = columns["volume"] / factor
         columns[_RAW_CLOSE] = close
+
+
+@functools.lru_cache(maxsize=8)
+def _constant(rank: int, length: int) -> npt.NDArray[np.int32]:
+    """One rank for all rows: the same array for every batch, so nobody may write to it."""
+    ranks = np.full(length, rank, np.int32)
+    ranks.flags.writeable = False
+    return ranks
 
 
 def _refuse_nested(part: Part, name: str, kind: pa.DataType) -> None:

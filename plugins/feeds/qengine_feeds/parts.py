@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
@@ -118,6 +119,15 @@ def _hive_keys(path: Path) -> dict[str, str]:
     return {key: urllib.parse.unquote(value) for key, value in pairs if key}
 
 
+def _is_stored_as(column: Any, kind: pa.DataType) -> bool:
+    """Whether whole numbers of a column are stored as they are read, and not in another unit."""
+    if column.physical_type != "INT64" or pa.types.is_int64(kind):
+        return bool(column.physical_type == "INT64")
+    logical = json.loads(column.logical_type.to_json())
+    units = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+    return bool(pa.types.is_timestamp(kind) and logical.get("timeUnit") == units[kind.unit])
+
+
 def _stem(path: Path) -> str:
     return path.name.split(".", 1)[0]
 
@@ -179,10 +189,23 @@ class ParquetPart:
                 break
         return found
 
+    def is_lowest(self, column: str, value: pa.Array) -> bool:
+        """Whether the statistics of every row group say that no stored stamp is below this one."""
+        schema, groups = self.metadata.schema, range(self.metadata.num_row_groups)
+        index = next((i for i in range(len(schema)) if schema.column(i).path == column), None)
+        if index is None or not _is_stored_as(schema.column(index), value.type):
+            return False
+        lowest = value.cast(pa.int64())[0].as_py()
+        known = [self.metadata.row_group(group).column(index).statistics for group in groups]
+        return lowest is not None and all(s is not None and s.has_min_max and s.min_raw >= lowest for s in known)
+
     def _group_of(self, row: int) -> tuple[int, int]:
         """The row group that a row is in, and how many of its rows come before."""
         group = 0
-        while row and row >= (length := self.metadata.row_group(group).num_rows):
+        while row and group < self.metadata.num_row_groups:
+            length = self.metadata.row_group(group).num_rows
+            if row < length:
+                break
             group, row = group + 1, row - length
         return group, row
 

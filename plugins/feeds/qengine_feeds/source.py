@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import attrs
@@ -56,8 +56,8 @@ def open_tables(feed: TableFeed, name: str, parts: Sequence[Part]) -> TableSourc
     names = _chosen(feed, sorted(set().union(*found)))
     first = [_first_instant(layout, stamps, names) for layout, _ in held]
     tables = [
-        _Table(layout=layout, rows=rows, several=len(own) > 1, first=instant)
-        for (layout, rows), own, instant in zip(held, found, first, strict=True)
+        _Table(layout=layout, rows=rows, several=len(own) > 1, first=instant, starts_earliest=is_earliest)
+        for (layout, rows), own, (instant, is_earliest) in zip(held, found, first, strict=True)
     ]
     filtered = feed.instruments is not None or feed.start is not None or feed.end is not None
     info = StreamInfo(
@@ -74,12 +74,16 @@ def open_tables(feed: TableFeed, name: str, parts: Sequence[Part]) -> TableSourc
 
 @attrs.frozen(kw_only=True)
 class _Table:
-    """One part with rows: its layout, how many, whether of several instruments, and an instant it starts at."""
+    """One part with rows: its layout, how many, whether of several instruments, and the instant of its first row.
+
+    ``starts_earliest`` is true where no row is known to be earlier than that.
+    """
 
     layout: Layout
     rows: int
     several: bool
     first: int
+    starts_earliest: bool
 
 
 class TableSource:
@@ -113,14 +117,24 @@ class TableSource:
         """All rows by time, in runs of any length."""
         heads: list[tuple[int, Opener]] = []
         for table in self._tables:
-            in_memory = self._needs_sorting(table)
+            # Where the first row is known to be the earliest, it is soon enough to look at all stamps in its turn.
+            known = None if table.starts_earliest else self._needs_sorting(table)
 
-            def runs(others: int, table: _Table = table, in_memory: bool = in_memory) -> Iterator[Run]:
-                batches = reading.batches(table, others)
-                return self._sorted(table, batches, reading) if in_memory else self._streamed(table, batches, reading)
+            def runs(others: int, table: _Table = table, known: bool | None = known) -> Iterator[Run]:
+                def needs_sorting() -> bool:
+                    return self._needs_sorting(table) if known is None else known
 
-            heads.append((_EARLIEST if in_memory else table.first, runs))
+                # The thread that reads ahead does one thing after the other: it looks at stamps before it reads.
+                in_memory = reading.result_of(needs_sorting)
+                return self._runs_of(table, in_memory, reading.batches(table, others), reading)
+
+            heads.append((_EARLIEST if known else table.first, runs))
         return heads[0][1](0) if len(heads) == 1 else merge(heads)
+
+    def _runs_of(
+        self, table: _Table, in_memory: Callable[[], bool], batches: Iterator[_Batch], reading: _Pass
+    ) -> Iterator[Run]:
+        yield from (self._sorted if in_memory() else self._streamed)(table, batches, reading)
 
     def _streamed(self, table: _Table, batches: Iterator[_Batch], reading: _Pass) -> Iterator[Run]:
         """One part that is sorted by time already, batch by batch."""
@@ -156,7 +170,7 @@ class TableSource:
 
     def _read(self, layout: Layout) -> Iterator[Rows]:
         """A part's rows, by themselves: for looking at some of its columns."""
-        return self._rows(layout, _batches(layout, _BATCH_ROWS, set()), set())
+        return self._rows(layout, _Reader(layout, _BATCH_ROWS).batches(set()), set())
 
     def _kept(self, rows: Rows) -> Rows:
         """The rows that the feed's start, end and instruments let through."""
@@ -269,10 +283,14 @@ class _Pass:
 
     def batches(self, table: _Table, others: int) -> Iterator[_Batch]:
         """A part's batches, while so many others are open. If they are read ahead, it begins now."""
-        batches = _batches(table.layout, max(BLOCK_ROWS, _BATCH_ROWS // max(1, others)), self.wanted)
+        reader = _Reader(table.layout, max(BLOCK_ROWS, _BATCH_ROWS // max(1, others)))
         if self._ahead is None or others >= _AHEAD_FILES:
-            return batches
-        return self._ahead(batches, _AHEAD_BATCHES)
+            return reader.batches(self.wanted)
+        return self._ahead.items(lambda: functools.partial(reader.next, frozenset(self.wanted)), _AHEAD_BATCHES)
+
+    def result_of(self, function: Callable[[], bool]) -> Callable[[], bool]:
+        """What a function returns; it is called ahead of time, if anything is."""
+        return function if self._ahead is None else self._ahead.result_of(function)
 
     def close(self) -> None:
         """Stop reading, and warn of what was found wrong in the rows that were delivered."""
@@ -281,24 +299,38 @@ class _Pass:
         self.checks.report()
 
 
-def _batches(layout: Layout, rows: int, wanted: set[str]) -> Iterator[_Batch]:
-    """A part's batches. Of a part whose columns can be read apart, with the features that are wanted by then."""
-    part, first = layout.part, 0
-    text = [layout.instrument] if layout.instrument is not None else []
-    if not isinstance(part, ParquetPart):
-        for batch in part.batches(layout.needed(()), rows, text):
+class _Reader:
+    """Reads a part batch by batch. Of a part whose columns can be read apart, with the features wanted by then."""
+
+    def __init__(self, layout: Layout, rows: int) -> None:
+        self._layout, self._rows = layout, rows
+        self._wanted: frozenset[str] | None = None
+        self._open: Iterator[pa.RecordBatch]
+        self._first = 0
+
+    def batches(self, wanted: Set[str]) -> Iterator[_Batch]:
+        """All that are left, ``wanted`` as it is at each."""
+        while (batch := self.next(frozenset(wanted))) is not None:
+            yield batch
+
+    def next(self, wanted: frozenset[str]) -> _Batch | None:
+        """The next one that has rows; None after the last."""
+        if wanted != self._wanted:
+            self._reopen(wanted)
+        for batch in self._open:
             if len(batch):
-                yield first, batch
-                first += len(batch)
-        return
-    while first < part.rows:
-        asked = frozenset(wanted)
-        with closing(part.batches(layout.needed(asked), rows, text, first)) as batches:
-            for batch in batches:
-                yield first, batch
-                first += len(batch)
-                if len(wanted) > len(asked):
-                    break
+                first, self._first = self._first, self._first + len(batch)
+                return first, batch
+        return None
+
+    def _reopen(self, wanted: frozenset[str]) -> None:
+        layout, part = self._layout, self._layout.part
+        text = [layout.instrument] if layout.instrument is not None else []
+        if isinstance(part, ParquetPart):
+            self._open = part.batches(layout.needed(wanted), self._rows, text, self._first)
+        elif self._wanted is None:  # the others have all features in each batch
+            self._open = part.batches(layout.needed(()), self._rows, text)
+        self._wanted = wanted
 
 
 def _names(layout: Layout) -> set[str]:
@@ -327,12 +359,16 @@ def _chosen(feed: TableFeed, found: list[str]) -> list[str]:
     return sorted(set(feed.instruments))
 
 
-def _first_instant(layout: Layout, stamps: Stamps, names: Sequence[str]) -> int:
-    """The instant of a part's first row; reading it also shows early whether its columns can be read at all."""
+def _first_instant(layout: Layout, stamps: Stamps, names: Sequence[str]) -> tuple[int, bool]:
+    """The instant of a part's first row, and whether the part itself says that none is earlier.
+
+    Reading it also shows early whether the columns can be read at all.
+    """
     layout = layout.doubtful
     batch = next(batch for batch in layout.part.batches(layout.needed(()), 1) if len(batch))
     rows = layout.rows(batch, 0, stamps, {name: rank for rank, name in enumerate(names)}, set())
-    return int(rows.ts[0])
+    part = layout.part
+    return int(rows.ts[0]), isinstance(part, ParquetPart) and part.is_lowest(layout.ts, batch.column(layout.ts))
 
 
 _DETAILS = ("currency", "multiplier", "tick_size", "lot_size")
