@@ -25,6 +25,7 @@ __all__ = ["TableSource", "instruments_of", "open_tables"]
 
 # Rows read at once, over all files that are open together, but never fewer than a block of each.
 _BATCH_ROWS = 1 << 18
+_FRAME_ROWS = 1 << 20  # of a frame in memory, whose batches are views
 # A thread costs more than it brings for a few blocks, and for many files open together what it has read ahead would
 # double the memory.
 _AHEAD_ROWS = 1 << 18
@@ -283,7 +284,9 @@ class _Pass:
 
     def batches(self, table: _Table, others: int) -> Iterator[_Batch]:
         """A part's batches, while so many others are open. If they are read ahead, it begins now."""
-        reader = _Reader(table.layout, max(BLOCK_ROWS, _BATCH_ROWS // max(1, others)))
+        is_frame = isinstance(table.layout.part, FramePart)
+        rows = _FRAME_ROWS if is_frame else max(BLOCK_ROWS, _BATCH_ROWS // max(1, others))
+        reader = _Reader(table.layout, rows)
         if self._ahead is None or others >= _AHEAD_FILES:
             return reader.batches(self.wanted)
         return self._ahead.items(lambda: functools.partial(reader.next, frozenset(self.wanted)), _AHEAD_BATCHES)
