@@ -194,7 +194,8 @@ class Engine:
             progress=progress,
         )
         watch = Stopwatch()
-        _guarded(run, lambda: _drive(run, loop, timeline, drive))
+        with contextlib.closing(timeline):
+            _guarded(run, lambda: _drive(run, loop, timeline, drive))
         seconds = watch.seconds()
         result = Result(
             config=self.config,

@@ -34,6 +34,13 @@ class Timeline:
             if stop < len(head.block) or head.advance():
                 insort(alive, head, key=_Head.key)
 
+    def close(self) -> None:
+        """Let feeds end what they have begun (files, threads, warnings), even if the run did not come to their end."""
+        for head in self._heads:
+            close = getattr(head.blocks, "close", None)  # of generators; other iterators need not have one
+            if close is not None:
+                close()
+
 
 class _Head:
     """Where one stream stands."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -13,7 +14,8 @@ import pyarrow.compute as pc
 
 from qengine_core.plugin import ConfigError, DataError, did_you_mean
 from qengine_feeds.components import Adjust, TableFeed
-from qengine_feeds.parts import CsvPart, FramePart, Part
+from qengine_feeds.features import Features, ReadFeatures
+from qengine_feeds.parts import CsvPart, FramePart, ParquetPart, Part
 from qengine_feeds.stamps import BadStamp, Stamps, as_numpy
 
 __all__ = ["OPTIONAL", "REQUIRED", "Layout", "Rows"]
@@ -44,7 +46,7 @@ _RAW_CLOSE = "raw_close"
 
 @attrs.define(eq=False)
 class Rows:
-    """Some rows of one part: instants, ranks of instruments by name, and columns, each one array.
+    """Some rows of one part: instants, ranks of instruments by name, the columns of their kind, and features.
 
     ``first`` is the part's row (from 0) that the first is; ``picked`` the part's rows where some were left out.
     """
@@ -54,6 +56,7 @@ class Rows:
     rank: npt.NDArray[np.int32]
     columns: dict[str, npt.NDArray[Any]]
     first: int
+    features: Features | None = None
     picked: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
@@ -72,6 +75,7 @@ class Rows:
             self.rank[rows],
             {name: values[rows] for name, values in self.columns.items()},
             self.first,
+            None if self.features is None else self.features.take(rows),
             rows + self.first if self.picked is None else self.picked[rows],
         )
 
@@ -117,6 +121,8 @@ class Layout:
                 )
         canonical = frozenset(values)
         values |= find.features({ts, instrument, *values.values()}, canonical)
+        for theirs in [values[ours] for ours in values if ours not in canonical]:
+            _refuse_nested(part, theirs, part.schema.field(theirs).type)
         name = _only_instrument(feed, part, instrument)
         if isinstance(part, CsvPart):
             part = part.typed(
@@ -129,12 +135,18 @@ class Layout:
             part=part, ts=ts, instrument=instrument, name=name, values=values, canonical=canonical, adjust=feed.adjust
         )
 
-    @property
-    def needed(self) -> list[str]:
-        """The part's columns to read."""
+    def needed(self, wanted: Collection[str]) -> list[str]:
+        """The part's columns to read, of the features those that are ``wanted``, if columns can be read apart."""
         instrument = [self.instrument] if self.instrument is not None else []
-        named = [self.ts, *instrument, *self.values.values(), *_adjusting(self.adjust)]
-        return list(dict.fromkeys(named))
+        values = [theirs for ours, theirs in self.values.items() if ours in self._always or ours in wanted]
+        return list(dict.fromkeys([self.ts, *instrument, *values, *_adjusting(self.adjust)]))
+
+    @property
+    def _always(self) -> Collection[str]:
+        """Our names of the columns that are read whether or not anybody asks for them."""
+        if not isinstance(self.part, ParquetPart):
+            return self.values
+        return {ours for ours, theirs in self.values.items() if ours in self.canonical or theirs in self.part.keys}
 
     @property
     def bare(self) -> Layout:
@@ -142,12 +154,29 @@ class Layout:
         return attrs.evolve(self, values={}, canonical=frozenset(), adjust=None)
 
     @property
+    def doubtful(self) -> Layout:
+        """The same, without the columns whose type promises that they can be read."""
+        if not isinstance(self.part, ParquetPart):
+            return self
+        wrong = {
+            ours: theirs
+            for ours, theirs in self.values.items()
+            if ours in self.canonical and not _is_number(self.part.schema.field(theirs).type)
+        }
+        return attrs.evolve(self, values=wrong, canonical=frozenset(wrong), adjust=None)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Our names of the columns delivered."""
         return (*self.values, *([_RAW_CLOSE] if self.adjust else []))
 
-    def rows(self, batch: pa.RecordBatch, first: int, stamps: Stamps, ranks: Mapping[Any, int]) -> Rows:
-        """One batch as arrays. Rows of instruments that ``ranks`` does not know get rank -1."""
+    def rows(
+        self, batch: pa.RecordBatch, first: int, stamps: Stamps, ranks: Mapping[Any, int], wanted: set[str]
+    ) -> Rows:
+        """One batch as arrays. Rows of instruments that ``ranks`` does not know get rank -1.
+
+        A feature that somebody reads, and the batch does not have, is read now and noted as ``wanted``.
+        """
         arrays = dict(zip(batch.schema.names, batch.columns, strict=True))
         try:
             ts = stamps.convert(arrays[self.ts], at_start=first == 0)
@@ -157,18 +186,30 @@ class Layout:
             ) from None
         rank = self._ranks(arrays, len(batch), first, ranks)
         columns = {
-            ours: self._column(theirs, arrays[theirs], ours in self.canonical, first)
+            ours: self._column(theirs, arrays[theirs], True, first)
             for ours, theirs in self.values.items()
+            if ours in self.canonical
         }
         if self.adjust is not None:
             self._adjust(columns, arrays, first)
-        return Rows(self.part, ts, rank, columns, first)
+
+        def feature(ours: str) -> npt.NDArray[Any]:
+            theirs = self.values[ours]
+            if theirs in arrays:
+                return self._column(theirs, arrays[theirs], False, first)
+            wanted.add(ours)
+            assert isinstance(self.part, ParquetPart)
+            read = self.part.column(theirs, first, len(batch))
+            return np.concatenate([self._column(theirs, array, False, first) for array in read])
+
+        has_features = len(self.values) > len(self.canonical)
+        return Rows(self.part, ts, rank, columns, first, ReadFeatures(feature) if has_features else None)
 
     def _ranks(
         self, arrays: Mapping[str, pa.Array], length: int, first: int, ranks: Mapping[Any, int]
     ) -> npt.NDArray[np.int32]:
         if self.instrument is None:
-            return np.full(length, ranks.get(self.name, -1), np.int32)
+            return _constant(ranks.get(self.name, -1), length)
         array = arrays[self.instrument]
         if not pa.types.is_dictionary(array.type):
             array = pc.dictionary_encode(array)
@@ -180,16 +221,18 @@ class Layout:
             )
         known = np.array([ranks.get(str(name), -1) for name in array.dictionary.to_pylist()], np.int32)
         if len(known) == 1:
-            return np.full(length, known[0], np.int32)
-        ranked: npt.NDArray[np.int32] = known[as_numpy(array.indices)]
-        return ranked
+            return _constant(int(known[0]), length)
+        indices = as_numpy(array.indices)
+        if np.array_equal(known, np.arange(len(known))):  # the dictionary is in the order of ranks
+            return indices.astype(np.int32, copy=False)
+        return known.take(indices)
 
     def _column(self, name: str, array: pa.Array, canonical: bool, first: int) -> npt.NDArray[Any]:
         """A column as numpy: zero-copy where it has no nulls; canonical ones as float64."""
         kind = array.type
         if pa.types.is_decimal(kind):
-            array, kind = array.cast(pa.float64()), pa.float64()
-        if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            array = array.cast(pa.float64())
+        if _is_number(kind):
             values = as_numpy(array)  # nulls of whole numbers make float64 with NaN
             wanted = np.float64 if canonical else values.dtype
             return np.ascontiguousarray(values, wanted)
@@ -197,11 +240,6 @@ class Layout:
             raise DataError(
                 f"{self.part.label}, row {first + 1}, column {name}: expected numbers, found "
                 f"{_called(kind)} ({_first_value(array)}): convert the column, or map another with columns."
-            )
-        if pa.types.is_nested(kind):
-            raise DataError(
-                f"{self.part.label}, column {name}: {kind} cannot be passed on as a feature: name the columns to "
-                "pass on with features, without this one."
             )
         if pa.types.is_dictionary(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
             return _texts(array)
@@ -229,6 +267,26 @@ class Layout:
             if self.adjust.volume and "volume" in columns:
                 columns["volume"] = columns["volume"] / factor
         columns[_RAW_CLOSE] = close
+
+
+@functools.lru_cache(maxsize=8)
+def _constant(rank: int, length: int) -> npt.NDArray[np.int32]:
+    """One rank for all rows: the same array for every batch, so nobody may write to it."""
+    ranks = np.full(length, rank, np.int32)
+    ranks.flags.writeable = False
+    return ranks
+
+
+def _refuse_nested(part: Part, name: str, kind: pa.DataType) -> None:
+    if pa.types.is_nested(kind):
+        raise DataError(
+            f"{part.label}, column {name}: {kind} cannot be passed on as a feature: name the columns to pass on with "
+            "features, without this one."
+        )
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _texts(array: pa.Array) -> npt.NDArray[Any]:

@@ -8,59 +8,76 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from qengine_feeds.features import Features, Joined
 from qengine_feeds.layout import Rows
 
 __all__ = ["Run", "concatenate", "cut", "merge", "sort_by_time"]
 
 
 class Run:
-    """Rows without a source any more: instants, ranks and columns, ready to be cut into blocks."""
+    """Rows without a source any more: instants, ranks, columns and features, ready to be cut into blocks."""
 
-    __slots__ = ("columns", "rank", "ts")
+    __slots__ = ("columns", "features", "rank", "ts")
 
     def __init__(
-        self, ts: npt.NDArray[np.int64], rank: npt.NDArray[np.int32], columns: dict[str, npt.NDArray[Any]]
+        self,
+        ts: npt.NDArray[np.int64],
+        rank: npt.NDArray[np.int32],
+        columns: dict[str, npt.NDArray[Any]],
+        features: Features | None = None,
     ) -> None:
-        self.ts, self.rank, self.columns = ts, rank, columns
+        self.ts, self.rank, self.columns, self.features = ts, rank, columns, features
 
     def __len__(self) -> int:
         return len(self.ts)
 
     @classmethod
     def of(cls, rows: Rows) -> Run:
-        return cls(rows.ts, rows.rank, rows.columns)
+        return cls(rows.ts, rows.rank, rows.columns, rows.features)
 
     def slice(self, start: int, stop: int) -> Run:
         """Rows from ``start`` to before ``stop``, as views."""
         columns = {name: values[start:stop] for name, values in self.columns.items()}
-        return Run(self.ts[start:stop], self.rank[start:stop], columns)
+        features = None if self.features is None else self.features.slice(start, stop)
+        return Run(self.ts[start:stop], self.rank[start:stop], columns, features)
 
     def take(self, order: npt.NDArray[np.intp]) -> Run:
         """The rows in another order, as copies."""
         columns = {name: values[order] for name, values in self.columns.items()}
-        return Run(self.ts[order], self.rank[order], columns)
+        features = None if self.features is None else self.features.take(order)
+        return Run(self.ts[order], self.rank[order], columns, features)
 
 
-def merge(heads: Sequence[tuple[int, Callable[[], Iterator[Run]]]]) -> Iterator[Run]:
+# What opens a source, told how many are open already. It may begin to read at once.
+Opener = Callable[[int], Iterator[Run]]
+
+
+def merge(heads: Sequence[tuple[int, Opener]]) -> Iterator[Run]:
     """Merge time-sorted sources into one time-sorted sequence, holding about one batch of each open one.
 
-    Each source is the instant that it does not start before, and what opens it: a source is opened only
-    when the others have come that far, so files that follow one another in time are read one by one.
+    Each source is the instant that it does not start before, and what opens it: a source is opened only when the
+    others have come that far, so files that follow one another in time are read one by one. The next one begins
+    to be read a little earlier.
     """
     waiting = sorted(range(len(heads)), key=lambda i: heads[i][0])
     open_: list[_Head] = []
+    following: Iterator[Run] | None = None
     while waiting or open_:
         while waiting and (not open_ or heads[waiting[0]][0] <= min(head.last for head in open_)):
             index = waiting.pop(0)
-            head = _Head(index, heads[index][1]())
+            head = _Head(index, heads[index][1](len(open_)) if following is None else following)
+            following = None
             if head.advance():
                 open_.append(head)
         if not open_:
             continue
+        if waiting and following is None:
+            following = heads[waiting[0]][1](len(open_))
         limit = min(head.last for head in open_)
         # In the order of the sources, so that what else is equal stays as the files are listed.
         taken = [head.take_until(limit) for head in sorted(open_, key=lambda head: head.index)]
-        yield sort_by_time(concatenate([run for run in taken if len(run)]))
+        taken = [run for run in taken if len(run)]
+        yield taken[0] if len(taken) == 1 else sort_by_time(concatenate(taken))
         open_ = [head for head in open_ if len(head.run) or head.advance()]
 
 
@@ -90,19 +107,26 @@ class _Head:
 
 
 def _whole_instants(runs: Iterator[Run]) -> Iterator[Run]:
-    """The same rows, cut so that no instant is in two runs."""
-    held: list[Run] = []
+    """The same rows, cut so that no instant is in two runs: only those of an instant that was cut are copied."""
+    held: Run | None = None  # its last instant may go on
     for run in runs:
         if not len(run):
             continue
-        start = int(np.searchsorted(run.ts, run.ts[-1]))
-        if start or (held and held[0].ts[0] < run.ts[0]):
-            whole = concatenate([*held, run.slice(0, start)]) if start else concatenate(held)
-            held = []
-            yield whole
-        held.append(run.slice(start, len(run)))
-    if held:
-        yield concatenate(held)
+        if held is not None and run.ts[0] > held.ts[-1]:
+            yield held
+        elif held is not None:
+            first = int(np.searchsorted(held.ts, held.ts[-1]))
+            if first:
+                yield held.slice(0, first)
+            stop = int(np.searchsorted(run.ts, run.ts[0], side="right"))
+            held = concatenate([held.slice(first, len(held)), run.slice(0, stop)])
+            if stop == len(run):
+                continue
+            yield held
+            run = run.slice(stop, len(run))
+        held = run
+    if held is not None:
+        yield held
 
 
 def concatenate(runs: Sequence[Run]) -> Run:
@@ -110,7 +134,13 @@ def concatenate(runs: Sequence[Run]) -> Run:
     if len(runs) == 1:
         return runs[0]
     columns = {name: np.concatenate([run.columns[name] for run in runs]) for name in runs[0].columns}
-    return Run(np.concatenate([run.ts for run in runs]), np.concatenate([run.rank for run in runs]), columns)
+    features = [run.features for run in runs if run.features is not None]
+    return Run(
+        np.concatenate([run.ts for run in runs]),
+        np.concatenate([run.rank for run in runs]),
+        columns,
+        Joined(features) if features else None,
+    )
 
 
 def sort_by_time(run: Run) -> Run:
@@ -135,7 +165,8 @@ def _interleaved(run: Run, back: npt.NDArray[np.intp]) -> Run | None:
         return values.reshape(count, length).T.ravel()
 
     columns = {name: turned(values) for name, values in run.columns.items()}
-    return Run(np.repeat(instants[0], count), turned(run.rank), columns)
+    features = None if run.features is None else run.features.take(turned(np.arange(len(run))))
+    return Run(np.repeat(instants[0], count), turned(run.rank), columns, features)
 
 
 def cut(runs: Iterator[Run], rows: int) -> Iterator[Run]:
@@ -148,6 +179,9 @@ def cut(runs: Iterator[Run], rows: int) -> Iterator[Run]:
     count = 0
     for run in runs:
         start = 0
+        if count == rows and len(run) and run.ts[0] > held[-1].ts[-1]:  # nothing is missing
+            yield concatenate(held)
+            held, count = [], 0
         while count and start < len(run):
             # One more row than fits shows whether the last that fits ends its instant.
             stop = min(len(run), start + (rows + 1 - count if count <= rows else rows))

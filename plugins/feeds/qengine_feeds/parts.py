@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import json
 import os
 import urllib.parse
 from collections.abc import Callable, Iterator, Sequence
@@ -118,6 +119,15 @@ def _hive_keys(path: Path) -> dict[str, str]:
     return {key: urllib.parse.unquote(value) for key, value in pairs if key}
 
 
+def _is_stored_as(column: Any, kind: pa.DataType) -> bool:
+    """Whether whole numbers of a column are stored as they are read, and not in another unit."""
+    if column.physical_type != "INT64" or pa.types.is_int64(kind):
+        return bool(column.physical_type == "INT64")
+    logical = json.loads(column.logical_type.to_json())
+    units = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+    return bool(pa.types.is_timestamp(kind) and logical.get("timeUnit") == units[kind.unit])
+
+
 def _stem(path: Path) -> str:
     return path.name.split(".", 1)[0]
 
@@ -146,16 +156,58 @@ class ParquetPart:
     def stem(self) -> str:
         return _stem(self.path)
 
-    def batches(self, columns: Sequence[str], rows: int, text: Sequence[str] = ()) -> Iterator[pa.RecordBatch]:
+    def batches(
+        self, columns: Sequence[str], rows: int, text: Sequence[str] = (), first: int = 0
+    ) -> Iterator[pa.RecordBatch]:
+        """Read from row ``first`` on; row groups before it are not touched."""
         inside = [name for name in columns if name not in self.keys]
+        group, skipped = self._group_of(first)
         with (
             _readable(self.label, "Parquet"),
             pq.ParquetFile(
-                self.path, read_dictionary=[name for name in text if name not in self.keys], pre_buffer=False
+                self.path,
+                metadata=self.metadata,
+                read_dictionary=[name for name in text if name not in self.keys],
+                pre_buffer=False,
             ) as file,
         ):
-            for batch in file.iter_batches(batch_size=rows, columns=inside):
-                yield self._with_keys(batch, columns) if len(inside) < len(columns) else batch
+            groups = range(group, self.metadata.num_row_groups)
+            # In the thread that reads ahead: Arrow's own threads would take the core that the run computes on.
+            for batch in file.iter_batches(batch_size=rows, row_groups=groups, columns=inside, use_threads=False):
+                if skipped:  # the row group begins earlier
+                    batch, skipped = batch.slice(skipped), max(0, skipped - len(batch))
+                if len(batch):
+                    yield self._with_keys(batch, columns) if len(inside) < len(columns) else batch
+
+    def column(self, name: str, first: int, rows: int) -> list[pa.Array]:
+        """Some rows of one column."""
+        found: list[pa.Array] = []
+        for batch in self.batches([name], rows, first=first):
+            found.append(batch.column(0).slice(0, rows))
+            rows -= len(found[-1])
+            if not rows:
+                break
+        return found
+
+    def is_lowest(self, column: str, value: pa.Array) -> bool:
+        """Whether the statistics of every row group say that no stored stamp is below this one."""
+        schema, groups = self.metadata.schema, range(self.metadata.num_row_groups)
+        index = next((i for i in range(len(schema)) if schema.column(i).path == column), None)
+        if index is None or not _is_stored_as(schema.column(index), value.type):
+            return False
+        lowest = value.cast(pa.int64())[0].as_py()
+        known = [self.metadata.row_group(group).column(index).statistics for group in groups]
+        return lowest is not None and all(s is not None and s.has_min_max and s.min_raw >= lowest for s in known)
+
+    def _group_of(self, row: int) -> tuple[int, int]:
+        """The row group that a row is in, and how many of its rows come before."""
+        group = 0
+        while row and group < self.metadata.num_row_groups:
+            length = self.metadata.row_group(group).num_rows
+            if row < length:
+                break
+            group, row = group + 1, row - length
+        return group, row
 
     def _with_keys(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
         zeros = pa.repeat(pa.scalar(0, pa.int32()), len(batch))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import attrs
@@ -11,18 +12,25 @@ import pyarrow as pa
 
 from qengine_core.blocks import BLOCK_ROWS, Block, StreamInfo
 from qengine_core.plugin import ConfigError, DataError, Instrument, Phase, did_you_mean
+from qengine_feeds.ahead import ReadAhead
 from qengine_feeds.checks import Checks
 from qengine_feeds.components import Detail, SyntheticFeed, TableFeed
+from qengine_feeds.features import Columns
 from qengine_feeds.layout import Layout, Rows
-from qengine_feeds.merging import Run, concatenate, cut, merge, sort_by_time
-from qengine_feeds.parts import Part
+from qengine_feeds.merging import Opener, Run, concatenate, cut, merge, sort_by_time
+from qengine_feeds.parts import FramePart, ParquetPart, Part
 from qengine_feeds.stamps import Stamps, instant_ns, interval_ns, readable
 
 __all__ = ["TableSource", "instruments_of", "open_tables"]
 
-# Rows read at once, over all files that are open together. Batches of a million rows are read twice as fast as
-# batches of a block; more gains nothing.
-_BATCH_ROWS = 1 << 20
+# Rows read at once, over all files that are open together, but never fewer than a block of each.
+_BATCH_ROWS = 1 << 18
+_FRAME_ROWS = 1 << 20  # of a frame in memory, whose batches are views
+# A thread costs more than it brings for a few blocks, and for many files open together what it has read ahead would
+# double the memory.
+_AHEAD_ROWS = 1 << 18
+_AHEAD_FILES = 8
+_AHEAD_BATCHES = 2
 _SORTED_IN_MEMORY_ROWS = 5_000_000
 _EARLIEST = int(np.iinfo(np.int64).min)
 _LATEST = int(np.iinfo(np.int64).max)
@@ -49,8 +57,8 @@ def open_tables(feed: TableFeed, name: str, parts: Sequence[Part]) -> TableSourc
     names = _chosen(feed, sorted(set().union(*found)))
     first = [_first_instant(layout, stamps, names) for layout, _ in held]
     tables = [
-        _Table(layout=layout, rows=rows, several=len(own) > 1, first=instant)
-        for (layout, rows), own, instant in zip(held, found, first, strict=True)
+        _Table(layout=layout, rows=rows, several=len(own) > 1, first=instant, starts_earliest=is_earliest)
+        for (layout, rows), own, (instant, is_earliest) in zip(held, found, first, strict=True)
     ]
     filtered = feed.instruments is not None or feed.start is not None or feed.end is not None
     info = StreamInfo(
@@ -67,12 +75,16 @@ def open_tables(feed: TableFeed, name: str, parts: Sequence[Part]) -> TableSourc
 
 @attrs.frozen(kw_only=True)
 class _Table:
-    """One part with rows: its layout, how many, whether of several instruments, and an instant it starts at."""
+    """One part with rows: its layout, how many, whether of several instruments, and the instant of its first row.
+
+    ``starts_earliest`` is true where no row is known to be earlier than that.
+    """
 
     layout: Layout
     rows: int
     several: bool
     first: int
+    starts_earliest: bool
 
 
 class TableSource:
@@ -90,63 +102,76 @@ class TableSource:
         """Yield the rows in time order, those of equal time by instrument's name. Raises DataError."""
         lookup = np.array([codes[name] for name in self._names], np.int32)
         as_ranked = np.array_equal(lookup, np.arange(len(lookup)))
-        checks = Checks(self._feed.kind, self._feed.validate, self._names)
+        reading = _Pass(self._feed, self._names, self._tables)
         try:
-            for run in cut(self._runs(checks), BLOCK_ROWS):
-                ordered = self._in_order(run, checks)
+            for run in cut(self._runs(reading), BLOCK_ROWS):
+                ordered = self._in_order(run, reading.checks)
                 instrument = ordered.rank if as_ranked else lookup[ordered.rank]
-                yield Block(stream, ordered.ts, instrument, ordered.columns)
+                columns: Mapping[str, Any] = ordered.columns
+                if ordered.features is not None:
+                    columns = Columns(self.info.columns, ordered.columns, ordered.features)
+                yield Block(stream, ordered.ts, instrument, columns)
         finally:
-            checks.report()
+            reading.close()
 
-    def _runs(self, checks: Checks) -> Iterator[Run]:
+    def _runs(self, reading: _Pass) -> Iterator[Run]:
         """All rows by time, in runs of any length."""
-        batch_rows = max(BLOCK_ROWS, _BATCH_ROWS // max(1, len(self._tables)))
-        heads: list[tuple[int, Callable[[], Iterator[Run]]]] = []
+        heads: list[tuple[int, Opener]] = []
         for table in self._tables:
-            in_memory = self._needs_sorting(table)
+            # Where the first row is known to be the earliest, it is soon enough to look at all stamps in its turn.
+            known = None if table.starts_earliest else self._needs_sorting(table)
 
-            def runs(table: _Table = table, in_memory: bool = in_memory) -> Iterator[Run]:
-                return self._sorted(table, checks) if in_memory else self._streamed(table, batch_rows, checks)
+            def runs(others: int, table: _Table = table, known: bool | None = known) -> Iterator[Run]:
+                def needs_sorting() -> bool:
+                    return self._needs_sorting(table) if known is None else known
 
-            heads.append((_EARLIEST if in_memory else table.first, runs))
-        return heads[0][1]() if len(heads) == 1 else merge(heads)
+                # The thread that reads ahead does one thing after the other: it looks at stamps before it reads.
+                in_memory = reading.result_of(needs_sorting)
+                return self._runs_of(table, in_memory, reading.batches(table, others), reading)
 
-    def _streamed(self, table: _Table, batch_rows: int, checks: Checks) -> Iterator[Run]:
+            heads.append((_EARLIEST if known else table.first, runs))
+        return heads[0][1](0) if len(heads) == 1 else merge(heads)
+
+    def _runs_of(
+        self, table: _Table, in_memory: Callable[[], bool], batches: Iterator[_Batch], reading: _Pass
+    ) -> Iterator[Run]:
+        yield from (self._sorted if in_memory() else self._streamed)(table, batches, reading)
+
+    def _streamed(self, table: _Table, batches: Iterator[_Batch], reading: _Pass) -> Iterator[Run]:
         """One part that is sorted by time already, batch by batch."""
         before: Rows | None = None
-        for rows in self._read(table.layout, batch_rows):
+        for rows in self._rows(table.layout, batches, reading.wanted):
             self._refuse_disorder(table, before, rows)
             before = rows
             if rows.ts[0] >= self._end:
                 return
             kept = self._kept(rows)
             if len(kept):
-                checks.values(kept)
+                reading.checks.values(kept)
                 yield Run.of(kept)
 
-    def _sorted(self, table: _Table, checks: Checks) -> Iterator[Run]:
+    def _sorted(self, table: _Table, batches: Iterator[_Batch], reading: _Pass) -> Iterator[Run]:
         """One part that is not sorted by time, read whole and sorted; of equal times, in the file's order."""
         runs = []
-        for rows in self._read(table.layout, _BATCH_ROWS):
+        for rows in self._rows(table.layout, batches, reading.wanted):
             kept = self._kept(rows)
             if len(kept):
-                checks.values(kept)
+                reading.checks.values(kept)
                 runs.append(Run.of(kept))
         if not runs:
             return
         whole = concatenate(runs)
         if self._feed.sort is None:
-            self._check_each_instrument(table, whole, checks)
+            self._check_each_instrument(table, whole, reading.checks)
         yield sort_by_time(whole)
 
-    def _read(self, layout: Layout, batch_rows: int) -> Iterator[Rows]:
-        text = [layout.instrument] if layout.instrument is not None else []
-        first = 0
-        for batch in layout.part.batches(layout.needed, batch_rows, text):
-            if len(batch):
-                yield layout.rows(batch, first, self._stamps, self._ranks)
-                first += len(batch)
+    def _rows(self, layout: Layout, batches: Iterator[_Batch], wanted: set[str]) -> Iterator[Rows]:
+        for first, batch in batches:
+            yield layout.rows(batch, first, self._stamps, self._ranks, wanted)
+
+    def _read(self, layout: Layout) -> Iterator[Rows]:
+        """A part's rows, by themselves: for looking at some of its columns."""
+        return self._rows(layout, _Reader(layout, _BATCH_ROWS).batches(set()), set())
 
     def _kept(self, rows: Rows) -> Rows:
         """The rows that the feed's start, end and instruments let through."""
@@ -165,7 +190,7 @@ class TableSource:
         if not table.several or table.rows > _SORTED_IN_MEMORY_ROWS:
             return False
         last = _EARLIEST
-        for rows in self._read(attrs.evolve(table.layout.bare, instrument=None), _BATCH_ROWS):
+        for rows in self._read(attrs.evolve(table.layout.bare, instrument=None)):
             if rows.ts[0] < last or np.any(rows.ts[1:] < rows.ts[:-1]):
                 return True
             last = int(rows.ts[-1])
@@ -235,13 +260,80 @@ class TableSource:
         """Where the rows of one instant and instrument are: found by reading again, as only errors need it."""
         places = []
         for table in self._tables:
-            for rows in self._read(table.layout.bare, _BATCH_ROWS):
+            for rows in self._read(table.layout.bare):
                 same = np.flatnonzero((rows.ts == ts) & (rows.rank == rank))
                 places += [f"{rows.part.label}, row {rows.number(int(row))}" for row in same]
         return places
 
     def _name(self, rows: Rows, row: int) -> str:
         return self._names[rows.rank[row]] if rows.rank[row] >= 0 else "(left out)"
+
+
+# A batch of a part, and the part's row that is its first.
+_Batch = tuple[int, pa.RecordBatch]
+
+
+class _Pass:
+    """One pass over a feed: its checks, the features that somebody has asked for, and what reads ahead."""
+
+    def __init__(self, feed: TableFeed, names: Sequence[str], tables: Sequence[_Table]) -> None:
+        self.checks = Checks(feed.kind, feed.validate, names)
+        self.wanted: set[str] = set()
+        rows = sum(table.rows for table in tables if not isinstance(table.layout.part, FramePart))
+        self._ahead = ReadAhead() if rows >= _AHEAD_ROWS else None
+
+    def batches(self, table: _Table, others: int) -> Iterator[_Batch]:
+        """A part's batches, while so many others are open. If they are read ahead, it begins now."""
+        is_frame = isinstance(table.layout.part, FramePart)
+        rows = _FRAME_ROWS if is_frame else max(BLOCK_ROWS, _BATCH_ROWS // max(1, others))
+        reader = _Reader(table.layout, rows)
+        if self._ahead is None or others >= _AHEAD_FILES:
+            return reader.batches(self.wanted)
+        return self._ahead.items(lambda: functools.partial(reader.next, frozenset(self.wanted)), _AHEAD_BATCHES)
+
+    def result_of(self, function: Callable[[], bool]) -> Callable[[], bool]:
+        """What a function returns; it is called ahead of time, if anything is."""
+        return function if self._ahead is None else self._ahead.result_of(function)
+
+    def close(self) -> None:
+        """Stop reading, and warn of what was found wrong in the rows that were delivered."""
+        if self._ahead is not None:
+            self._ahead.close()
+        self.checks.report()
+
+
+class _Reader:
+    """Reads a part batch by batch. Of a part whose columns can be read apart, with the features wanted by then."""
+
+    def __init__(self, layout: Layout, rows: int) -> None:
+        self._layout, self._rows = layout, rows
+        self._wanted: frozenset[str] | None = None
+        self._open: Iterator[pa.RecordBatch]
+        self._first = 0
+
+    def batches(self, wanted: Set[str]) -> Iterator[_Batch]:
+        """All that are left, ``wanted`` as it is at each."""
+        while (batch := self.next(frozenset(wanted))) is not None:
+            yield batch
+
+    def next(self, wanted: frozenset[str]) -> _Batch | None:
+        """The next one that has rows; None after the last."""
+        if wanted != self._wanted:
+            self._reopen(wanted)
+        for batch in self._open:
+            if len(batch):
+                first, self._first = self._first, self._first + len(batch)
+                return first, batch
+        return None
+
+    def _reopen(self, wanted: frozenset[str]) -> None:
+        layout, part = self._layout, self._layout.part
+        text = [layout.instrument] if layout.instrument is not None else []
+        if isinstance(part, ParquetPart):
+            self._open = part.batches(layout.needed(wanted), self._rows, text, self._first)
+        elif self._wanted is None:  # the others have all features in each batch
+            self._open = part.batches(layout.needed(()), self._rows, text)
+        self._wanted = wanted
 
 
 def _names(layout: Layout) -> set[str]:
@@ -270,11 +362,16 @@ def _chosen(feed: TableFeed, found: list[str]) -> list[str]:
     return sorted(set(feed.instruments))
 
 
-def _first_instant(layout: Layout, stamps: Stamps, names: Sequence[str]) -> int:
-    """The instant of a part's first row; reading it also shows early whether its columns can be read at all."""
-    batch = next(batch for batch in layout.part.batches(layout.needed, 1) if len(batch))
-    rows = layout.rows(batch, 0, stamps, {name: rank for rank, name in enumerate(names)})
-    return int(rows.ts[0])
+def _first_instant(layout: Layout, stamps: Stamps, names: Sequence[str]) -> tuple[int, bool]:
+    """The instant of a part's first row, and whether the part itself says that none is earlier.
+
+    Reading it also shows early whether the columns can be read at all.
+    """
+    layout = layout.doubtful
+    batch = next(batch for batch in layout.part.batches(layout.needed(()), 1) if len(batch))
+    rows = layout.rows(batch, 0, stamps, {name: rank for rank, name in enumerate(names)}, set())
+    part = layout.part
+    return int(rows.ts[0]), isinstance(part, ParquetPart) and part.is_lowest(layout.ts, batch.column(layout.ts))
 
 
 _DETAILS = ("currency", "multiplier", "tick_size", "lot_size")

@@ -155,7 +155,9 @@ class Stamps:
 
     def _refuse_midnights(self, walls: Int64s) -> None:
         """Bars of days stamped at midnight are the commonest look-ahead there is; nobody should get it silently."""
-        if len(walls) > 1 and not np.any(walls % _DAY_NS) and walls[0] != walls[-1]:
+        if len(walls) < 2 or walls[0] % _DAY_NS or walls[0] == walls[-1]:
+            return
+        if not np.any(walls % _DAY_NS):
             raise BadStamp(
                 0,
                 readable(int(walls[0])),

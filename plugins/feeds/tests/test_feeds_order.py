@@ -76,7 +76,7 @@ def test_the_merge_equals_a_stable_sort_of_everything(data, count):
         for run in runs:
             run.columns["source"] = np.full(len(run), index)
         early = data.draw(st.integers(0, 3))  # a source may start later than it says, never earlier
-        heads.append((int(ts[0]) - early, lambda runs=runs: iter(runs)))
+        heads.append((int(ts[0]) - early, lambda _, runs=runs: iter(runs)))
         everything += [(int(t), index, row) for row, t in enumerate(ts)]
     merged = [
         (int(t), int(index), int(row))
@@ -99,7 +99,7 @@ def test_the_merge_opens_a_source_only_when_time_has_come_that_far():
     opened = []
 
     def source(index):
-        def runs():
+        def runs(_):
             opened.append(index)
             yield from runs_of(np.arange(index * 10, index * 10 + 10, dtype=np.int64), [5])
 
@@ -204,3 +204,19 @@ def test_synthetic_days_skip_weekends_and_returns_have_the_asked_size():
     assert yearly == pytest.approx(0.3, rel=0.02)
     gapped = drain(SyntheticFeed(rows=2_000, volatility=0.0, drift=0.0, gap=0.01))[2]
     assert np.log(gapped["open"][1:] / gapped["close"][:-1]).std() == pytest.approx(0.01, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    "kind", [pl.String, pl.Categorical, pl.Enum(["C", "A", "B", "unused"]), pl.Enum(["A", "B", "C"])]
+)
+@pytest.mark.parametrize("in_file", [False, True])
+def test_instruments_mean_the_same_however_they_are_encoded(kind, in_file, tmp_path):
+    names = ["C", "A", "B", "B", "A"] * 200
+    frame = trades(list(range(1_000)), names).with_columns(pl.col("instrument").cast(kind))
+    frame.write_parquet(tmp_path / "data.parquet", row_group_size=7)
+    ts, instruments, columns, _ = drain(
+        ParquetFeed(path=tmp_path, kind="trade") if in_file else FrameFeed(frame=frame, kind="trade")
+    )
+    assert instruments == names
+    assert ts.tolist() == list(range(1_000))
+    assert columns["price"].tolist() == frame["price"].to_list()

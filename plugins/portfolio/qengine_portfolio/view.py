@@ -151,7 +151,7 @@ class Views:
 
 
 def _meanings(block: Block, kind: str) -> dict[str, Any]:
-    columns = {name: _floats(column) for name, column in block.columns.items() if name in _USED}
+    columns = {name: _floats(block.columns[name]) for name in block.columns if name in _USED}  # others stay unread
     if kind == QUOTE:
         ask, bid = columns["ask"], columns["bid"]
         buyer = dict.fromkeys(("buy_open", "buy_low", "buy_high"), ask)
