@@ -179,7 +179,6 @@ class MatchingBroker(Participant):
         self._interrupts = True  # whoever walks rows when something changes here
         self._lent: frozenset[int] = frozenset()  # the streams whose rows somebody else matches
         self._closed_out: dict[int, str] = {}  # the instruments that are traded no more, and why
-        self._by_trade = settings.netting == "trades"
         # The rows known to fill nothing, and the row up to which matching is done.
         self._quiet_block: Block | None = None
         self._quiet_until = 0
@@ -657,7 +656,7 @@ class MatchingBroker(Participant):
 
     def split(self, code: int, ratio: float) -> None:
         """Turn each unit of an instrument's open orders into ``ratio`` units. See the role."""
-        if self._by_trade:
+        if self._settings.netting == "trades":
             raise ConfigError("Splits are not for netting = 'trades' yet: adjust the prices in the feed instead.")
         for order in self.open_orders(code, of_rules=True):
             assert isinstance(order, SimulatedOrder)

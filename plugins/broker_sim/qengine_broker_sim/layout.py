@@ -5,12 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 __all__ = [
+    "CANCELLED",
     "EVENT",
+    "EXITS_FIRST",
+    "FILLED",
     "FORM",
     "HEAD",
+    "HEAR",
     "ORDER",
     "QUEUE",
     "REASONS",
+    "SAY",
     "STATES",
     "TIMES_IN_FORCE",
 ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-import time
 from collections.abc import Iterator
+
+from qengine_core.wall import reading
 
 __all__ = ["making"]
 
@@ -28,9 +29,9 @@ def making(part: str) -> Iterator[None]:
 
 def _tell(part: str) -> None:
     if not _told:
-        _told.append(time.monotonic() - _PATIENCE)
+        _told.append(reading() - _PATIENCE)
         print(
             "Compiling the simulated broker for this machine, once: about 20 seconds; `qengine warmup` does it ahead.",
             file=sys.stderr,
         )
-    print(f"  {time.monotonic() - _told[0]:3.0f} s  {part}", file=sys.stderr, flush=True)
+    print(f"  {reading() - _told[0]:3.0f} s  {part}", file=sys.stderr, flush=True)

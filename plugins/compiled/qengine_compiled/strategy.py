@@ -44,7 +44,7 @@ class CompiledStrategy:
     compiled lane has not, or to look at them with a debugger.
     """
 
-    lane: Literal["compiled", "event"] = "compiled"
+    lane: Literal["compiled", "event"] = param(default="compiled", help="As machine code, or as Python.")
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
