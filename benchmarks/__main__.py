@@ -1,4 +1,7 @@
-"""``python -m benchmarks run W1 --json``: runs a workload several times and prints medians as one JSON object."""
+"""``python -m benchmarks run W1 --json``: runs a workload several times and prints medians as one JSON object.
+
+``python -m benchmarks compare`` runs QEngine beside other backtesters.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from benchmarks.compare.command import add_arguments, compare
 from benchmarks.workloads import WORKLOADS
 
 
@@ -20,7 +24,10 @@ def main() -> int:
     run.add_argument("workload", choices=[*WORKLOADS, "all"])
     run.add_argument("--repeat", type=int, default=5, help="how many runs the medians are taken over")
     run.add_argument("--json", action="store_true", help="print one JSON object a workload")
+    add_arguments(commands.add_parser("compare", help="run QEngine and other backtesters in turn"))
     options = parser.parse_args()
+    if options.command == "compare":
+        return compare(options)
     for name in WORKLOADS if options.workload == "all" else [options.workload]:
         figures = measure(name, options.repeat)
         if options.json:

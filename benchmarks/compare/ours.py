@@ -1,0 +1,43 @@
+"""QEngine as a contestant: one workload in one lane, in a process of its own."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+
+from benchmarks.compare.peers.task import Outcome, Task, serve
+from benchmarks.workloads import WORKLOADS
+from qengine_core import Engine
+
+__all__ = ["LANES"]
+
+# The lanes of each workload; the first is what the others and the peers are compared with.
+LANES = {name: ("slice",) if name in ("W2", "W6", "W7") else ("event",) for name in WORKLOADS}
+
+
+def run(task: Task) -> Outcome:
+    """Frames are warmed up with and the loop is timed; where reading files counts, it is the whole run, without warming."""
+    workload, path = WORKLOADS[task.workload], Path(task.file)
+    frame = path if path.is_dir() else pl.read_parquet(path, n_rows=task.rows)
+    if not path.is_dir():
+        engine(task, frame.head(task.warm_rows)).run()
+    began = time.perf_counter()
+    result = engine(task, frame).run()
+    wall = time.perf_counter() - began
+    counts = result.counts
+    if task.is_whole and not workload.check(result, frame):
+        sys.exit(f"{task.workload}: the work was not done: {counts}")
+    seconds = wall if path.is_dir() else result.seconds
+    return Outcome(seconds, result.rows, counts["orders"], counts["fills"], counts["final_equity"])
+
+
+def engine(task: Task, frame: pl.DataFrame | Path) -> Engine:
+    """The workload's engine; every lane that is not a workload's own strategy is composed here."""
+    return WORKLOADS[task.workload].engine(frame)
+
+
+if __name__ == "__main__":
+    serve(["qengine-core", "numba", "numpy", "polars"], dict.fromkeys(WORKLOADS, run))
