@@ -80,8 +80,8 @@ class Bench:
                 python = str(environment(peer))
             except PeerUnavailableError as error:
                 line.absent = f"not installed: {error}".rstrip(".")
-        task = _task(workload, "", rows)
-        return _Start(line, python, f"benchmarks.compare.peers.{contestant.module}", task, is_peer=True)
+        task = _task(workload, contestant.lane, rows)
+        return _Start(line, python, f"benchmarks.compare.peers.{contestant.script}", task, is_peer=True)
 
     def _measure(self, start: _Start, round_name: str) -> None:
         print(f"{start.task.workload} {start.line.name}: {round_name}", file=sys.stderr, flush=True)

@@ -12,32 +12,132 @@ __all__ = ["PEERS", "Contestant"]
 class Contestant:
     """A peer: how many rows it takes of each workload it can do, and why it does not do the others.
 
-    ``counts`` says what its seconds are; ``notes`` say by workload what its own semantics make different.
+    ``counts`` says what its seconds are; ``notes`` say by workload what its own semantics make different. ``script``
+    is the module in ``peers``, and ``lane`` what it is told to compute with where it has a choice.
     """
 
     name: str
+    script: str
     counts: str
     rows: Mapping[str, int]
     without: Mapping[str, str]
     notes: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def module(self) -> str:
-        """The script in ``peers``."""
-        return self.name.replace("-", "_")
+    lane: str = ""
 
 
 _ONE_INSTRUMENT = "it trades one instrument"
-_BARS = "it knows bars only"
+_BARS = "it knows bars, and no prints"
+_DAYS_250, _DAYS_1000 = 250, 1_000  # rows of a day
+
+_VECTORBT = {"W1": 1_000_000, "W2": 2_520 * _DAYS_250, "W5": 100_000, "W6": 2_520 * _DAYS_1000}
+_VECTORISED = (
+    "signals, simulation and the final value, over whole arrays, no Python callback; an order is laid on the row after "
+    "the one it is decided on, at that row's open; warmed up"
+)
 
 PEERS = {
     peer.name: peer
     for peer in (
         Contestant(
+            "vectorbt",
+            script="vectorbt",
+            lane="numba",
+            counts=f"{_VECTORISED}. In W3 a function compiled with numba is called on every bar",
+            rows=_VECTORBT | {"W3": 1_000_000},
+            without={"W4": "it has no resting orders"},
+        ),
+        Contestant(
+            "vectorbt-rust",
+            script="vectorbt",
+            lane="rust",
+            counts=f"as vectorbt, with its engine in Rust: {_VECTORISED}",
+            rows=_VECTORBT,
+            without={"W3": "its engine in Rust calls nobody back", "W4": "it has no resting orders"},
+        ),
+        Contestant(
             "backtesting",
-            counts="`Backtest.run`, a Python callback a bar, with the statistics that the library ends with",
+            script="backtesting",
+            counts="the loop with a Python callback a bar, without the statistics after it",
             rows={"W1": 1_000_000, "W3": 1_000_000, "W5": 100_000},
             without={"W2": _ONE_INSTRUMENT, "W4": _BARS, "W6": _ONE_INSTRUMENT},
+            notes={"W5": "backtesting.py calls the strategy from the second bar on, so it sends one order less."},
+        ),
+        Contestant(
+            "backtrader",
+            script="backtrader",
+            counts="the loop with a Python callback a bar, after the feeds were loaded",
+            rows={
+                "W1": 200_000,
+                "W2": 1_260 * _DAYS_250,
+                "W3": 300_000,
+                "W4": 200_000,
+                "W5": 50_000,
+                "W6": 150 * _DAYS_1000,
+            },
+            without={},
+            notes={"W4": "To backtrader a print is a bar with one price."},
+        ),
+        Contestant(
+            "bt",
+            script="bt",
+            counts="the loop with a Python callback a row, without the statistics after it",
+            rows={
+                "W1": 500_000,
+                "W2": 2_520 * _DAYS_250,
+                "W3": 200_000,
+                "W5": 100_000,
+                "W6": 250 * _DAYS_1000,
+            },
+            without={"W4": "it has no resting orders"},
+            notes=dict.fromkeys(
+                ("W1", "W2", "W5", "W6"),
+                "bt fills at the one price that it knows of a row; it is given opens, and decides from the closes before.",
+            ),
+        ),
+        Contestant(
+            "hftbacktest",
+            script="hftbacktest",
+            counts="the loop with a callback compiled with numba a print; warmed up",
+            rows={"W4": 10_000_000, "W8": 20 * 500_000},
+            without=dict.fromkeys(("W1", "W2", "W3", "W5", "W6", "W7"), "it replays prints and books, and no bars"),
+            notes={
+                "W8": "hftbacktest's own form are arrays in memory, so reading and conversion are in its process time alone."
+            },
+        ),
+        Contestant(
+            "nautilus_trader",
+            script="nautilus_trader",
+            counts="from the strategy's start to its stop, a Python callback a bar or print",
+            rows={
+                "W1": 50_000,
+                "W2": 630 * _DAYS_250,
+                "W3": 300_000,
+                "W4": 1_000_000,
+                "W5": 10_000,
+                "W6": 50 * _DAYS_1000,
+            },
+            without={},
+            notes=dict.fromkeys(
+                ("W1", "W2", "W5", "W6"),
+                "nautilus_trader fills a market order at once, at the close that it is decided on, keeps six digits of "
+                "quantities and prices, and books whole cents.",
+            ),
+        ),
+        ),
+        Contestant(
+            "ml4t-backtest",
+            script="ml4t_backtest",
+            counts="from the strategy's start to its end, a Python callback a timestamp",
+            rows={
+                "W1": 100_000,
+                "W2": 2_520 * _DAYS_250,
+                "W3": 150_000,
+                "W4": 100_000,
+                "W5": 50_000,
+                "W6": 150 * _DAYS_1000,
+            },
+            without={},
+            notes={"W4": "To ml4t-backtest a print is a bar with one price."},
         ),
     )
 }

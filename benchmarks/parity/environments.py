@@ -66,6 +66,13 @@ PEERS = {
 OTHERS = {
     peer.name: peer
     for peer in (
+        Peer(
+            "vectorbt-rust",
+            "vectorbt",
+            "1.2.0",
+            ("3.12", "3.11", "3.13"),
+            (*_FRAMES, "numba==0.68.1", "vectorbt-rust==1.2.0"),
+        ),
         Peer("bt", "bt", "1.4.1", ("3.12", "3.13", "3.11"), (*_FRAMES, "ffn==1.4.1")),
         Peer(
             "hftbacktest",

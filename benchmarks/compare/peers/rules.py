@@ -14,6 +14,7 @@ __all__ = [
     "RULES",
     "SHARES",
     "Averages",
+    "buyers",
     "decision_days",
     "long_short",
     "momentum",
@@ -90,3 +91,13 @@ def orders(
         for column, weight in targets.items()
     ]
     return sorted((change for change in changes if change[1]), key=lambda change: (change[1] > 0, change[0]))
+
+
+def buyers(prices: np.ndarray) -> np.ndarray:
+    """Which prints a buyer took: those above the one before, and at the same price as that one was taken."""
+    way = np.sign(np.diff(prices, prepend=prices[0]))
+    moves = np.flatnonzero(way)
+    if not len(moves):
+        return np.ones(len(prices), bool)
+    last = np.searchsorted(moves, np.arange(len(way)), side="right") - 1
+    return np.where(last >= 0, way[moves[np.maximum(last, 0)]] > 0, True)
