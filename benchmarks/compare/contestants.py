@@ -93,7 +93,6 @@ PEERS = {
                 ("W1", "W2", "W5", "W6"),
                 "bt fills at the one price that it knows of a row; it is given opens, and decides from the closes before.",
             ),
-        ),
         Contestant(
             "hftbacktest",
             script="hftbacktest",
@@ -122,7 +121,6 @@ PEERS = {
                 "nautilus_trader fills a market order at once, at the close that it is decided on, keeps six digits of "
                 "quantities and prices, and books whole cents.",
             ),
-        ),
         ),
         Contestant(
             "ml4t-backtest",
