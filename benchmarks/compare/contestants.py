@@ -27,6 +27,10 @@ class Contestant:
 
 _ONE_INSTRUMENT = "it trades one instrument"
 _BARS = "it knows bars, and no prints"
+_THOUSANDTHS = (
+    "zipline stores prices as thousandths; it is given a slippage model that fills at the open of the next bar, where it "
+    "would fill at its close."
+)
 _DAYS_250, _DAYS_1000 = 250, 1_000  # rows of a day
 
 _VECTORBT = {"W1": 1_000_000, "W2": 2_520 * _DAYS_250, "W5": 100_000, "W6": 2_520 * _DAYS_1000}
@@ -93,6 +97,23 @@ PEERS = {
                 ("W1", "W2", "W5", "W6"),
                 "bt fills at the one price that it knows of a row; it is given opens, and decides from the closes before.",
             ),
+        ),
+        Contestant(
+            "zipline",
+            script="zipline",
+            counts="from the first to the last Python callback, which it makes on every minute of its sessions or every day, "
+            "with the data in a bundle on disk",
+            rows={
+                "W1": 200 * 1_440 - 1,
+                "W2": 1_260 * _DAYS_250,
+                "W3": 200 * 1_440 - 1,
+                "W5": 60 * 1_440 - 1,
+                "W6": 100 * _DAYS_1000,
+            },
+            without={"W4": _BARS},
+            notes=dict.fromkeys(("W1", "W5"), _THOUSANDTHS)
+            | dict.fromkeys(("W2", "W6"), f"{_THOUSANDTHS} It cuts quantities to whole shares."),
+        ),
         Contestant(
             "hftbacktest",
             script="hftbacktest",

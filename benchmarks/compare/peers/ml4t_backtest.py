@@ -118,7 +118,9 @@ def run(task: Task, strategy: type[Timed], commission: float = 0.0) -> Outcome:
         allow_short_selling=task.workload in ("W5", "W6"),
         allow_leverage=task.workload == "W6",
     )
-    feed = DataFeed(prices_df=prices(task), timestamp_col="ts", entity_col="symbol", close_col="close", price_col="close")
+    feed = DataFeed(
+        prices_df=prices(task), timestamp_col="ts", entity_col="symbol", close_col="close", price_col="close"
+    )
     ran = strategy(task)
     result = Engine(feed, ran, config).run()
     rows = task.panel.columns["close"].size if is_panel else len(task.table["ts"])

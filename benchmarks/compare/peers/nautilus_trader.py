@@ -190,7 +190,10 @@ def prints(table: dict[str, np.ndarray], identifier: InstrumentId) -> list[Trade
     """Prints as the library has them, with who took them: a buyer's print fills no order to buy."""
     sides = (AggressorSide.SELLER, AggressorSide.BUYER)
     columns = zip(
-        table["price"].tolist(), table["size"].tolist(), rules.buyers(table["price"]).tolist(), table["ts"].tolist(),
+        table["price"].tolist(),
+        table["size"].tolist(),
+        rules.buyers(table["price"]).tolist(),
+        table["ts"].tolist(),
         strict=True,
     )
     return [
