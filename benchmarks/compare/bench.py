@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.compare.contestants import PEERS
+from benchmarks.compare.contestants import OUR_NOTES, PEERS
 from benchmarks.compare.files import SOURCES
 from benchmarks.compare.ours import LANES
 from benchmarks.compare.peers.task import Task
@@ -64,7 +64,7 @@ class Bench:
         return min(rows, source.quick) if self.quick else rows
 
     def _our_start(self, workload: str, lane: str, rows: int) -> _Start:
-        line = Line(f"qengine, {lane} lane")
+        line = Line(f"qengine, {lane} lane", notes=tuple(filter(None, [OUR_NOTES.get(workload)])))
         return _Start(line, sys.executable, "benchmarks.compare.ours", _task(workload, lane, rows), is_peer=False)
 
     def _peer_start(self, workload: str, peer: str) -> _Start:
