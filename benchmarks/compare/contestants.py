@@ -26,14 +26,14 @@ class Contestant:
 
 
 OUR_NOTES = {
-    "W6": 'QEngine\'s broker is told `buying_power = "proceeds"` and `admission = "in-sequence"`, as the peers do it; by '
-    "default it holds the proceeds of short sales as collateral, and refuses 2 % of these orders."
+    "W6": 'QEngine\'s broker is told `buying_power = "proceeds"` and `admission = "in-sequence"`, as the peers do it; '
+    "by default it holds the proceeds of short sales as collateral, and refuses 2 % of these orders."
 }
 _ONE_INSTRUMENT = "it trades one instrument"
 _BARS = "it knows bars, and no prints"
 _THOUSANDTHS = (
-    "zipline stores prices as thousandths; it is given a slippage model that fills at the open of the next bar, where it "
-    "would fill at its close."
+    "zipline stores prices as thousandths; it is given a slippage model that fills at the open of the next bar, where "
+    "it would fill at its close."
 )
 _DAYS_250, _DAYS_1000 = 250, 1_000  # rows of a day
 
@@ -90,29 +90,30 @@ PEERS = {
             script="bt",
             counts="the loop with a Python callback a row, without the statistics after it",
             rows={
-                "W1": 500_000,
+                "W1": 300_000,
                 "W2": 2_520 * _DAYS_250,
-                "W3": 200_000,
+                "W3": 150_000,
                 "W5": 100_000,
                 "W6": 250 * _DAYS_1000,
             },
             without={"W4": "it has no resting orders"},
             notes=dict.fromkeys(
                 ("W1", "W2", "W5", "W6"),
-                "bt fills at the one price that it knows of a row; it is given opens, and decides from the closes before.",
+                "bt fills at the one price that it knows of a row; it is given opens, and decides from the closes "
+                "before.",
             ),
         ),
         Contestant(
             "zipline",
             script="zipline",
-            counts="from the first to the last Python callback, which it makes on every minute of its sessions or every day, "
+            counts="from the first to the last Python callback, one a minute of its sessions or one a day, "
             "with the data in a bundle on disk",
             rows={
-                "W1": 200 * 1_440 - 1,
-                "W2": 1_260 * _DAYS_250,
-                "W3": 200 * 1_440 - 1,
-                "W5": 60 * 1_440 - 1,
-                "W6": 100 * _DAYS_1000,
+                "W1": 100 * 1_440 - 1,
+                "W2": 630 * _DAYS_250,
+                "W3": 100 * 1_440 - 1,
+                "W5": 30 * 1_440 - 1,
+                "W6": 60 * _DAYS_1000,
             },
             without={"W4": _BARS},
             notes=dict.fromkeys(("W1", "W5"), _THOUSANDTHS)
@@ -125,7 +126,8 @@ PEERS = {
             rows={"W4": 10_000_000, "W8": 20 * 500_000},
             without=dict.fromkeys(("W1", "W2", "W3", "W5", "W6", "W7"), "it replays prints and books, and no bars"),
             notes={
-                "W8": "hftbacktest's own form are arrays in memory, so reading and conversion are in its process time alone."
+                "W8": "hftbacktest's own form are arrays in memory, so reading and conversion are in its process time "
+                "alone."
             },
         ),
         Contestant(
@@ -136,9 +138,9 @@ PEERS = {
                 "W1": 50_000,
                 "W2": 630 * _DAYS_250,
                 "W3": 300_000,
-                "W4": 1_000_000,
+                "W4": 500_000,
                 "W5": 10_000,
-                "W6": 50 * _DAYS_1000,
+                "W6": 45 * _DAYS_1000,
             },
             without={},
             notes=dict.fromkeys(

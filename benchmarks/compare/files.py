@@ -1,4 +1,4 @@
-"""The data files of the comparison, written once for everybody, and the sizes they are read in. It knows no contestant."""
+"""The data files of the comparison, written once for everybody, and their sizes. It knows no contestant."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Source:
         return self.frame is None
 
     def path(self, rows: int) -> Path:
-        """Where the first ``rows`` rows are: the file they are read from, or a folder with as many files as they fill."""
+        """Where the first ``rows`` rows are: the file to read them from, or a folder of as many files as they fill."""
         if self.frame is None:
             return self._folder(rows)
         file = cache_folder() / "data" / "compare" / f"{self.name}.parquet"

@@ -19,13 +19,13 @@ __all__ = ["LANES"]
 # The lanes of each workload; the first is what the others and the peers are compared with.
 LANES = {name: ("slice",) if name in ("W2", "W6", "W7") else ("event",) for name in WORKLOADS}
 
-# To every peer what a short sale brings is cash like any other, and sales pay for the purchases sent with them. By default
-# QEngine holds it as collateral and counts open orders, and would refuse 2 % of the orders that the peers fill.
+# To every peer what a short sale brings is cash like any other, and sales pay for the purchases sent with them. By
+# default QEngine holds it as collateral and counts open orders, and would refuse 2 % of the orders that the peers fill.
 BROKERS = {"W6": SimulatedBroker(short_selling=True, buying_power="proceeds", admission="in-sequence")}
 
 
 def run(task: Task) -> Outcome:
-    """Frames are warmed up with and the loop is timed; where reading files counts, it is the whole run, without warming."""
+    """The loop is timed, after a run on a few rows; where reading files counts, all of the first run is."""
     workload, path = WORKLOADS[task.workload], Path(task.file)
     frame = path if path.is_dir() else pl.read_parquet(path, n_rows=task.rows)
     if not path.is_dir():

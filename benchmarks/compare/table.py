@@ -93,7 +93,7 @@ def _row(part: Section, line: Line, notes: list[str]) -> list[str]:
         f"{run.rows:,}",
         _digits(line.median("seconds")),
         f"{rate:,.0f} {part.unit}",
-        "–" if line is first else f"{_digits(part.rate(first) / rate)}×",
+        "-" if line is first else f"{_digits(part.rate(first) / rate)} times",
         f"{line.median('process_seconds'):.1f}",
         f"{line.median('peak_rss_mb'):,.0f}",
         f"{run.orders:,}",
@@ -111,7 +111,7 @@ def same_work(line: Line) -> str:
     if ours is None:
         return "not checked"
     if ours is theirs:
-        return "–"
+        return "-"
     fills, away = theirs.fills - ours.fills, theirs.final_equity / ours.final_equity - 1
     if fills == 0 and abs(away) < 1e-9:
         return "yes"
@@ -131,11 +131,12 @@ def heading(repeat: int, versions: Mapping[str, str]) -> str:
         f"load over the last 1, 5 and 15 minutes at the end: {load}",
         *(f"- {name}: {version}" for name, version in versions.items()),
         "",
-        f"Medians of {repeat} run{'s' * (repeat > 1)}, each in a fresh process, contestants in turn, on the same Parquet "
-        "files. *Seconds* are those of the simulation, with the data in the contestant's own form and its compilers warm; "
-        "*process* is from start to end: imports, reading, conversion, warming up and the run. "
-        "*Same work* compares fills and final equity with QEngine's on the same rows: *yes* is the same number of fills "
-        "and equity to nine digits, *nearly* is within 0.5 % and 0.1 %.",
+        f"Medians of {repeat} run{'s' * (repeat > 1)}, each in a fresh process, contestants in turn, on the same "
+        "Parquet files. *Seconds* are those of the simulation, with the data in the contestant's own form and its "
+        "compilers warm; *process* is from start to end: imports, reading, conversion, warming up and the run. "
+        "*Same work* compares fills and final equity with QEngine's on the same rows: *yes* is the same number of "
+        "fills and equity to nine digits, *nearly* is within 0.5 % and 0.1 %. A ratio below 1 says that the contestant "
+        "is faster than QEngine's first line.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -94,7 +94,8 @@ def serve(distributions: list[str], workloads: Mapping[str, Run]) -> None:
     os.dup2(2, 1)
     task = Task(**json.loads(sys.argv[-1]))
     said: dict[str, Any] = asdict(workloads[task.workload](task))
-    said["versions"] = {name: importlib.metadata.version(name) for name in distributions}
+    installed = {one.name: one.version for one in importlib.metadata.distributions()}
+    said["versions"] = {name: installed[name] for name in distributions if name in installed}
     said["python"] = platform.python_version()
     said["peak_rss_mb"] = _peak_kb() / 1024
     print(json.dumps(said), file=answer, flush=True)

@@ -50,8 +50,10 @@ def watcher(task: Task) -> Any:
 
 @njit
 def look_nb(context: Any) -> Any:
-    """Reads the close; the comparison keeps the compiler from dropping it."""
-    return NoOrder if context.close[context.i, context.col] > 0 else NoOrder
+    """Reads the close and orders nothing."""
+    if not context.close[context.i, context.col] > 0:
+        raise ValueError  # so that the compiler must read it
+    return NoOrder
 
 
 def rebalance(task: Task, **terms: Any) -> Any:
@@ -101,7 +103,7 @@ def outcome(simulate: Callable[[Task], Any], task: Task) -> Outcome:
 
 if __name__ == "__main__":
     serve(
-        ["vectorbt", "numba", "numpy", "pandas"],
+        ["vectorbt", "vectorbt-rust", "numba", "numpy", "pandas"],
         {
             "W1": runner(crossover),
             "W2": runner(rebalance),

@@ -21,8 +21,8 @@ from zipline.utils.calendar_utils import get_calendar
 from benchmarks.compare.peers import rules
 from benchmarks.compare.peers.task import Outcome, Task, serve
 
-# Minutes are those of whole days. Days are laid upon an exchange's sessions one by one, since zipline takes the end of a
-# day without a break for the next one.
+# Minutes are those of whole days. Days are laid upon an exchange's sessions one by one: at the end of a day without a
+# break zipline would take prices from the next one.
 _CALENDARS = {True: "XNYS", False: "24/7"}
 _COLUMNS = ("open", "high", "low", "close", "volume")
 
