@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["OUR_NOTES", "PEERS", "Contestant"]
+__all__ = ["OUR_COUNTS", "OUR_NOTES", "PEERS", "Contestant"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Contestant:
     lane: str = ""
 
 
+OUR_COUNTS = "the engine's loop, with reading and checking of the frame; in W7 and W8 all of `Engine.run`"
 OUR_NOTES = {
     "W6": 'QEngine\'s broker is told `buying_power = "proceeds"` and `admission = "in-sequence"`, as the peers do it; '
     "by default it holds the proceeds of short sales as collateral, and refuses 2 % of these orders."

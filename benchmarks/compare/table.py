@@ -74,7 +74,7 @@ def section(part: Section) -> str:
     blocks = [f"## {part.workload}: {part.summary}", "\n".join(table), "\n".join(numbered)]
     if absent:
         blocks += ["Not here:", "\n".join(absent)]
-    return "\n\n".join(block for block in blocks if block) + "\n"
+    return "\n\n".join(block for block in blocks if block)
 
 
 def _row(part: Section, line: Line, notes: list[str]) -> list[str]:
@@ -138,7 +138,7 @@ def heading(repeat: int, versions: Mapping[str, str]) -> str:
         "fills and equity to nine digits, *nearly* is within 0.5 % and 0.1 %. A ratio below 1 says that the contestant "
         "is faster than QEngine's first line.",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines)
 
 
 def _processor() -> str:
