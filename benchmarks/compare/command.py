@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.compare import table
@@ -18,19 +19,24 @@ def compare(options: argparse.Namespace) -> int:
     peers = list(PEERS) if options.peer is None else options.peer
     names = options.workload or [name for name, source in SOURCES.items() if not (options.quick and source.is_folder)]
     bench = Bench(repeat=1 if options.quick else options.repeat, timeout=options.timeout, quick=options.quick)
-    sections = [bench.section(name, peers) for name in names]
-    counted = [f"- {name}: {PEERS[name].counts}." for name in peers if name in bench.versions]
+    sections: list[table.Section] = []
+    for name in names:
+        sections.append(bench.section(name, peers))
+        if options.out:  # what has been measured is kept, should the rest be broken off
+            options.out.write_text(_document(bench, sections))
+    print(_document(bench, sections), end="")
+    return 1 if any(not line.runs for section in sections for line in section.lines[: section.ours]) else 0
+
+
+def _document(bench: Bench, sections: Sequence[table.Section]) -> str:
+    counted = [f"- {name}: {PEERS[name].counts}." for name in PEERS if name in bench.versions]
     blocks = [
         table.heading(bench.repeat, bench.versions),
         "What is counted as seconds:",
         "\n".join([f"- qengine: {OUR_COUNTS}.", *counted]),
         *(table.section(section) for section in sections),
     ]
-    text = "\n\n".join(blocks) + "\n"
-    print(text, end="")
-    if options.out:
-        options.out.write_text(text)
-    return 1 if any(not line.runs for section in sections for line in section.lines[: section.ours]) else 0
+    return "\n\n".join(blocks) + "\n"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
