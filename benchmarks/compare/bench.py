@@ -37,6 +37,8 @@ class Bench:
     timeout: float
     quick: bool
     versions: dict[str, str] = field(default_factory=dict)
+    _pythons: dict[str, str] = field(default_factory=dict)
+    _broken: dict[str, str] = field(default_factory=dict)
 
     def section(self, workload: str, peers: Sequence[str]) -> Section:
         """Every round of a workload; who fails is asked no more."""
@@ -76,12 +78,18 @@ class Bench:
         else:
             rows = self._rows(workload, contestant.rows[workload])
             line.notes = tuple(filter(None, [contestant.notes.get(workload)]))
-            try:
-                python = str(environment(peer))
-            except PeerUnavailableError as error:
-                line.absent = f"not installed: {error}".rstrip(".")
+            python, line.absent = self._python(peer)
         task = _task(workload, contestant.lane, rows)
         return _Start(line, python, f"benchmarks.compare.peers.{contestant.script}", task, is_peer=True)
+
+    def _python(self, peer: str) -> tuple[str, str]:
+        """The peer's Python, or why there is none; installing is tried once."""
+        if peer not in self._pythons | self._broken:
+            try:
+                self._pythons[peer] = str(environment(peer))
+            except PeerUnavailableError as error:
+                self._broken[peer] = f"not installed: {error}".rstrip(".")
+        return self._pythons.get(peer, ""), self._broken.get(peer, "")
 
     def _measure(self, start: _Start, round_name: str) -> None:
         print(f"{start.task.workload} {start.line.name}: {round_name}", file=sys.stderr, flush=True)

@@ -90,6 +90,20 @@ def test_one_command_prints_a_table_for_each_workload(
     assert "- Machine: " in text
 
 
+def test_a_peer_that_cannot_be_installed_stands_in_the_table_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("QENGINE_BENCH_CACHE", str(tmp_path))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))  # no Python to be found
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert compare(parser.parse_args(["--quick", "--workload", "W5", "--peer", "bt"])) == 0
+    text = capsys.readouterr().out
+    assert "- bt: not installed: bt 1.4.1 needs one of Python 3.12, 3.13, 3.11" in text
+    assert "| bt " not in text
+
+
 @pytest.mark.parametrize("script", sorted(SCRIPTS))
 def test_a_peers_script_does_what_the_list_says_it_does(script: str, tmp_path: Path) -> None:
     """It compiles, imports nothing of QEngine, and serves the workloads that have rows in the list."""
