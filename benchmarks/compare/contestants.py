@@ -29,7 +29,7 @@ OUR_COUNTS = "the engine's loop, with reading and checking of the frame; in W7 a
 OUR_NOTES = {
     "W2": "Nothing is traded in the first 253 days, so that the shorter the slice, the less there is to do per row.",
     "W6": 'QEngine\'s broker is told `buying_power = "proceeds"` and `admission = "in-sequence"`, as the peers do it; '
-    "by default it holds the proceeds of short sales as collateral, and refuses 2 % of these orders."
+    "by default it holds the proceeds of short sales as collateral, and refuses 2 % of these orders.",
 }
 _ONE_INSTRUMENT = "it trades one instrument"
 _BARS = "it knows bars, and no prints"
