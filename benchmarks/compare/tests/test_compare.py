@@ -63,7 +63,7 @@ def test_the_same_work_is_told_from_other_work(bars: Path) -> None:
     first, again, part = ours(bars, 2_000), ours(bars, 2_000), ours(bars, 1_000)
     assert table.same_work(table.Line("qengine", [first], first)) == "-"
     assert table.same_work(table.Line("other", [again], first)) == "yes"
-    assert table.same_work(table.Line("other", [part], first)).startswith("**no**: -1,000 fills")
+    assert table.same_work(table.Line("other", [part], first)).startswith("**no**: fills -1,000, equity ")
     assert table.same_work(table.Line("other", [first, part], first)) == "**no: its own runs differ**"
 
 
