@@ -74,7 +74,7 @@ class Bench:
         contestant, python, rows = PEERS[peer], "", 0
         line = Line(peer)
         if workload not in contestant.rows:
-            line.absent = contestant.without.get(workload, "its rate is too low for so many rows")
+            line.absent = contestant.without.get(workload, "not tried")
         else:
             rows = self._rows(workload, contestant.rows[workload])
             line.notes = tuple(filter(None, [contestant.notes.get(workload)]))

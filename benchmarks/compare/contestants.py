@@ -147,8 +147,8 @@ PEERS = {
             without={},
             notes=dict.fromkeys(
                 ("W1", "W2", "W5", "W6"),
-                "nautilus_trader fills a market order at once, at the close that it is decided on, keeps six digits of "
-                "quantities and prices, and books whole cents.",
+                "nautilus_trader fills a market order at once, at the close that it is decided on, those of the last "
+                "bar, too; it keeps six digits of quantities and prices, and books whole cents.",
             ),
         ),
         Contestant(

@@ -27,8 +27,14 @@ BROKERS = {"W6": SimulatedBroker(short_selling=True, buying_power="proceeds", ad
 def run(task: Task) -> Outcome:
     """The loop is timed, after a run on a few rows or one file; where reading files counts, all of the run is."""
     workload, path = WORKLOADS[task.workload], Path(task.file)
-    frame = path if path.is_dir() else pl.read_parquet(path, n_rows=task.rows)
-    engine(task, min(path.glob("*.parquet")) if path.is_dir() else frame.head(task.warm_rows)).run()
+    frame: pl.DataFrame | Path
+    few: pl.DataFrame | Path
+    if path.is_dir():
+        frame, few = path, min(path.glob("*.parquet"))
+    else:
+        table = pl.read_parquet(path, n_rows=task.rows)
+        frame, few = table, table.head(task.warm_rows)
+    engine(task, few).run()
     began = time.perf_counter()
     result = engine(task, frame).run()
     wall = time.perf_counter() - began
