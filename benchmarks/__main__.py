@@ -1,4 +1,7 @@
-"""``python -m benchmarks run W1 --json``: runs a workload several times and prints medians as one JSON object."""
+"""``python -m benchmarks run W1 --json``: runs a workload several times and prints medians as one JSON object.
+
+``python -m benchmarks compare`` runs QEngine beside other backtesters.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import time
 from pathlib import Path
 
 from benchmarks import growth
+from benchmarks.compare.command import add_arguments, compare
 from benchmarks.guard.__main__ import main as guard
 from benchmarks.workloads import WORKLOADS
 
@@ -32,7 +36,10 @@ def main() -> int:
     grow.add_argument("--json", action="store_true", help="with --size, print one JSON object")
     hold = commands.add_parser("guard", help="hold the instructions that the kernel's loop takes to their budget")
     hold.add_argument("--store", action="store_true", help="make what is counted the budget of this Python version")
+    add_arguments(commands.add_parser("compare", help="run QEngine and other backtesters in turn"))
     options = parser.parse_args()
+    if options.command == "compare":
+        return compare(options)
     if options.command == "guard":
         return guard(["--store"] if options.store else [])
     if options.command == "growth":

@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["PEERS", "Peer", "PeerUnavailableError", "cache_folder", "environment"]
+__all__ = ["OTHERS", "PEERS", "Peer", "PeerUnavailableError", "cache_folder", "environment"]
 
 
 class PeerUnavailableError(RuntimeError):
@@ -62,13 +62,43 @@ PEERS = {
     )
 }
 
+# Those that the scenarios do not go through, but whose speed is compared with.
+OTHERS = {
+    peer.name: peer
+    for peer in (
+        Peer(
+            "vectorbt-rust",
+            "vectorbt",
+            "1.2.0",
+            ("3.12", "3.11", "3.13"),
+            (*_FRAMES, "numba==0.68.1", "vectorbt-rust==1.2.0"),
+        ),
+        Peer("bt", "bt", "1.4.1", ("3.12", "3.13", "3.11"), (*_FRAMES, "ffn==1.4.1")),
+        Peer(
+            "hftbacktest",
+            "hftbacktest",
+            "2.4.4",
+            ("3.12", "3.13", "3.11"),
+            ("numpy==2.2.6", "pandas==3.1.1", "pyarrow==26.0.1", "numba==0.68.1"),
+        ),
+        Peer(
+            "nautilus_trader",
+            "nautilus_trader",
+            "1.231.0",
+            ("3.12", "3.13"),
+            ("numpy==2.5.5", "pandas==2.3.3", "pyarrow==26.0.1"),
+        ),
+        Peer("ml4t-backtest", "ml4t-backtest", "0.2.0", ("3.13", "3.12"), (*_FRAMES, "polars==2.1.0")),
+    )
+}
+
 
 def environment(name: str) -> Path:
     """The Python of the peer's environment, which is made first if need be.
 
     Raises PeerUnavailableError when no fitting Python is found or the peer cannot be installed.
     """
-    peer = PEERS[name]
+    peer = (PEERS | OTHERS)[name]
     python, done = peer.folder / "bin" / "python", peer.folder / "installed.json"
     if not (done.exists() and json.loads(done.read_text()) == peer.pins):
         _install(peer, python)
