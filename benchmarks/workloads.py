@@ -226,7 +226,8 @@ WORKLOADS = {
         frame=lambda: data.panel(1_000, 2_520),
         strategy=LongShort,
         commission=Percent(rate=0.0005),
-        broker=SimulatedBroker(short_selling=True),
+        # What a short sale brings is cash like any other, and sales pay for the purchases sent with them, as in peers.
+        broker=SimulatedBroker(short_selling=True, buying_power="proceeds", admission="in-sequence"),
         check=lambda result, frame: result.rows == 2_520_000 and result.counts["fills"] > 200_000,
     ),
     "W7": Workload(

@@ -6,9 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-import attrs
 import polars as pl
-from qengine_broker_sim import SimulatedBroker
 
 from benchmarks.compare.peers.task import Outcome, Task, serve
 from benchmarks.workloads import WORKLOADS
@@ -17,11 +15,7 @@ from qengine_core import Engine
 __all__ = ["LANES"]
 
 # The lanes of each workload; the first is what the others and the peers are compared with.
-LANES = {name: ("slice",) if name in ("W2", "W6", "W7") else ("event",) for name in WORKLOADS}
-
-# To every peer what a short sale brings is cash like any other, and sales pay for the purchases sent with them. By
-# default QEngine holds it as collateral and counts open orders, and would refuse 2 % of the orders that the peers fill.
-BROKERS = {"W6": SimulatedBroker(short_selling=True, buying_power="proceeds", admission="in-sequence")}
+LANES = {name: ("slice" if name in ("W2", "W6", "W7") else "event", "compiled") for name in WORKLOADS}
 
 
 def run(task: Task) -> Outcome:
@@ -46,9 +40,8 @@ def run(task: Task) -> Outcome:
 
 
 def engine(task: Task, frame: pl.DataFrame | Path) -> Engine:
-    """The workload's engine; every lane that is not a workload's own strategy is composed here."""
-    workload = WORKLOADS[task.workload]
-    return attrs.evolve(workload, broker=BROKERS.get(task.workload, workload.broker)).engine(frame)
+    """The workload's engine in the lane that is asked for."""
+    return WORKLOADS[task.workload].engine(frame, "compiled" if task.lane == "compiled" else "python")
 
 
 if __name__ == "__main__":

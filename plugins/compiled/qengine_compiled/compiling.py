@@ -107,6 +107,7 @@ def compile_callback(owner: Any, method: str, memory: Memory, columns: tuple[str
     return pointer_to(compiled), compiled
 
 
+@functools.lru_cache(maxsize=256)
 def _compile(function: Callable[..., Any], signature: Any) -> Any:
     try:
         return njit(signature, cache=True)(function)

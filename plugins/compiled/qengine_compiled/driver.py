@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from qengine_portfolio.native import address
@@ -93,8 +93,17 @@ class CompiledDriver(Participant):
 
     # What a Context asks of its driver ---------------------------------------------------------------------------
 
-    def subscribe(self, kind: str, codes: frozenset[int] | None, every: int | str | None, history: int) -> None:
+    def subscribe(
+        self,
+        kind: str,
+        codes: frozenset[int] | None,
+        every: int | str | None,
+        history: int,
+        crossing: bool = False,
+    ) -> None:
         """Narrow the interest in one kind of event, in ``on_start``."""
+        if crossing:
+            self._refuse("waits for prices to cross a level")
         if kind not in self._interests:
             method = CALLBACKS.get(kind)
             what = f"override {method} to receive it" if method else did_you_mean(kind, CALLBACKS)
@@ -103,7 +112,13 @@ class CompiledDriver(Participant):
         self._history = max(self._history, history)
 
     def set_timer(self, name: str, ts: int, step: int | None) -> Any:
-        raise ConfigError(f'Strategy {self._name} sets a timer, which the compiled lane has not: set lane = "event".')
+        self._refuse("sets a timer")
+
+    def watch(self, code: int, above: float, below: float) -> Any:
+        self._refuse("watches a price")
+
+    def _refuse(self, does: str) -> NoReturn:
+        raise ConfigError(f'Strategy {self._name} {does}, which the compiled lane has not: set lane = "event".')
 
     # The run -------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ number and costs nothing. Whoever hands out an address keeps the array or the fu
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -95,7 +96,8 @@ def function_at(result: types.Type, arguments: Sequence[types.Type]) -> Callable
     return call
 
 
-def address_of(function: Callable[..., Any], result: types.Type, arguments: Sequence[types.Type]) -> tuple[int, Any]:
+@functools.lru_cache(maxsize=256)
+def address_of(function: Callable[..., Any], result: types.Type, arguments: tuple[types.Type, ...]) -> tuple[int, Any]:
     """Compile a model's function (once; it is kept on disk beside its source) and say where it is.
 
     Returns the address and an object that must be kept as long as the address is in use. Raises
@@ -154,7 +156,8 @@ def stamp_of(*modules: ModuleType) -> str:
 
 def address(array: npt.NDArray[Any]) -> int:
     """Where an array's first element is."""
-    return int(array.ctypes.data)
+    place: int = array.__array_interface__["data"][0]  # a third of the price of ``ctypes.data``
+    return place
 
 
 def live(column: npt.NDArray[Any]) -> Any:
