@@ -57,13 +57,13 @@ class Account:
         if not self._is_foreign:
             return self._cash[self._first]
         self._upto.advance()
-        return entries.cash(self._books.address, self._number)
+        return entries.figure(self._books.address, self._number, entries.CASH)
 
     @property
     def equity(self) -> float:
         """Cash plus every position at its last known price."""
         self._upto.advance()
-        return entries.equity(self._books.address, self._number)
+        return entries.figure(self._books.address, self._number, entries.EQUITY)
 
     def held(self) -> Sequence[int]:
         first = self._number * (len(self.positions) + 1)
@@ -82,7 +82,7 @@ class Account:
 
     def short_value(self) -> float:
         self._upto.advance()
-        return entries.short_value(self._books.address, self._number)
+        return entries.figure(self._books.address, self._number, entries.SHORT_VALUE)
 
     def balance(self, currency: str) -> float:
         return self._cash[self._first + _number(self._books, currency)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, types
 
+from qengine_portfolio.native import inner
+
 __all__ = ["equity_nb"]
 
 # Columns that come straight from Arrow are read-only; writeable arrays are taken as well.
@@ -16,8 +18,7 @@ _I8_OUT = types.int64[::1]
 _I4_OUT = types.int32[::1]
 
 
-# Defined before its caller: explicit signatures compile on the spot.
-@njit("void(int32, float64, float64[::1], int32[::1], int64[::1])", cache=True, nogil=True)
+@inner
 def _apply_nb(code, quantity, quantities, held, held_count):
     """Change one position and keep the list of held codes ascending."""
     before = quantities[code]
@@ -46,7 +47,7 @@ _FILLS = types.Tuple((_I8, _I4, _F8, _I4, _F8))
 _SEVERAL = types.Tuple((types.int64[::1], types.boolean[::1], _F8_OUT, _I4, _F8_OUT))
 
 
-@njit(types.float64(_SEVERAL, _F8_OUT, _F8_OUT, _F8, _I4_OUT, types.int64, _F8_OUT), cache=True, nogil=True)
+@inner
 def _convert_nb(several, marks, cash, multipliers, held, count, out):
     """Bring the rates up to the marks, and what a price of 1 is worth; return the cash of all currencies.
 
@@ -67,9 +68,7 @@ def _convert_nb(several, marks, cash, multipliers, held, count, out):
     return total
 
 
-@njit(
-    types.int64(_FILLS, types.int64, types.int64, _F8_OUT, _F8_OUT, _I4_OUT, _I8_OUT, _F8_OUT), cache=True, nogil=True
-)
+@inner
 def _settle_nb(fills, first, row, quantities, marks, held, held_count, cash):
     """Apply the fills from number ``first`` on that happened up to a row; return the number of the next."""
     rows, codes, changes, currencies, paid = fills

@@ -11,7 +11,9 @@ from qengine_portfolio.booking import cash_of, equity_of, mark_rows, short_value
 from qengine_portfolio.native import carray, codes_at, direct, floats_at, pointer, stamp_of
 from qengine_portfolio.view import VIEW
 
-__all__ = ["cash", "equity", "mark_up_to", "short_value"]
+__all__ = ["CASH", "EQUITY", "SHORT_VALUE", "figure", "mark_up_to"]
+
+CASH, EQUITY, SHORT_VALUE = range(3)
 
 
 def _entries(stamp: str) -> tuple[Any, ...]:
@@ -28,25 +30,15 @@ def _entries(stamp: str) -> tuple[Any, ...]:
             mark_rows(books, codes, floats_at(seen.mark), seen.marked, stop)
             seen.marked = stop
 
-    @njit("float64(int64, int64)", cache=True)
-    def cash(books, account):
-        """Money in all currencies."""
+    @njit("float64(int64, int64, int64)", cache=True)
+    def figure(books, account, which):
+        """Money in all currencies (0), the same plus positions at their marks (1), what shorts are worth (2)."""
         _ = stamp
-        return cash_of(books, account)
+        if which == 0:
+            return cash_of(books, account)
+        return equity_of(books, account) if which == 1 else short_value_of(books, account)
 
-    @njit("float64(int64, int64)", cache=True)
-    def equity(books, account):
-        """Cash plus positions at their marks."""
-        _ = stamp
-        return equity_of(books, account)
-
-    @njit("float64(int64, int64)", cache=True)
-    def short_value(books, account):
-        """What the short positions are worth, as a positive number."""
-        _ = stamp
-        return short_value_of(books, account)
-
-    return cash, equity, mark_up_to, short_value
+    return mark_up_to, figure
 
 
-cash, equity, mark_up_to, short_value = map(direct, _entries(stamp_of(booking, books, view)))
+mark_up_to, figure = map(direct, _entries(stamp_of(booking, books, view)))

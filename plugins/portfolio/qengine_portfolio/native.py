@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib
+import importlib.util
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +23,24 @@ from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic
 
 from qengine_core.plugin import ConfigError
+
+
+def _spare_scipy() -> None:
+    """Import numba's array functions without ``scipy.linalg``, which they load only to see whether it is there.
+
+    That takes a fifth of a second of every start. Whoever compiles a product of matrices has it loaded then, as ever.
+    """
+    if "scipy.linalg" in sys.modules or importlib.util.find_spec("scipy") is None:
+        return
+    linalg = importlib.import_module("numba.np.linalg")
+    asks, linalg.ensure_blas = linalg.ensure_blas, lambda: None  # type: ignore[attr-defined]
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        linalg.ensure_blas = asks  # type: ignore[attr-defined]
+
+
+_spare_scipy()
 
 __all__ = [
     "RATES",
