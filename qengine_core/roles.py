@@ -96,7 +96,13 @@ class OrderType(Protocol):
 
 
 class Broker(Protocol):
-    """Takes orders while a run is under way. It is a Participant too."""
+    """Takes orders while a run is under way. It is a Participant too.
+
+    A broker may have two things more, which make runs faster, and which whoever uses them can do without:
+    ``rebalance(weights, account)`` sends the orders that bring instruments, by code, to fractions of equity (NaN: as
+    it is), or returns None where each order has to be sent by itself; ``lend_core(streams)`` lets another participant
+    match the rows of some streams, unless ``not_lendable()`` names what stands against it.
+    """
 
     def submit(
         self,

@@ -717,6 +717,7 @@ def _made(names: tuple[str, ...]) -> tuple[Any, ...]:
         return _GROUPS[names](_STAMP)
 
 
+@functools.cache
 def place_of(name: str) -> int:
     """Where an entry point is, for compiled code that calls it as Python does; it stays there."""
     (names,) = (names for names in _GROUPS if name in names)

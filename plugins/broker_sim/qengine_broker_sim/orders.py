@@ -17,7 +17,7 @@ __all__ = ["OrderTable", "SentOrders", "SimulatedOrder"]
 
 _FILLED = int(FILLED)
 # Memory that nobody has written to is only an address range, while copying it to grow is dear.
-_FIRST_ORDERS = 1 << 18
+_FIRST_ORDERS = 1 << 20
 _STATES = tuple(OrderState(name) for name in STATES)
 _TIMES_IN_FORCE = tuple(TimeInForce(name) for name in TIMES_IN_FORCE)
 

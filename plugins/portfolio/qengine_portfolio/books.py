@@ -79,7 +79,7 @@ HEAD = np.dtype(
 )
 
 # Memory that nobody has written to is only an address range, while copying it to grow is dear.
-_FIRST_FILLS = 1 << 18
+_FIRST_FILLS = 1 << 20
 
 
 @attrs.frozen
