@@ -127,6 +127,22 @@ class Quoter(CompiledStrategy):
             self.resting = ctx.buy(trade.code, 1, limit=round(trade.price - 0.05, 2))
 
 
+class QuoteQuoter(CompiledStrategy):
+    """The same on changes of the best bid and ask: a bid five cents below, or an offer five above."""
+
+    def on_start(self, ctx: Context) -> None:
+        self.resting = -1
+        ctx.subscribe("quote", every=1_000)
+
+    def on_quote(self, ctx: Any, quote: Any) -> None:
+        if ctx.is_open(self.resting):
+            ctx.cancel(self.resting)
+        if ctx.position(quote.code) > 0:
+            self.resting = ctx.sell(quote.code, 1, limit=round(quote.bid + 0.05, 2))
+        else:
+            self.resting = ctx.buy(quote.code, 1, limit=round(quote.ask - 0.05, 2))
+
+
 class Alternator(CompiledStrategy):
     """A market order on every bar, alternating sides."""
 
@@ -150,4 +166,5 @@ COMPILED = {
     "W6": LongShort,
     "W7": DailyTop,
     "W8": Quoter,
+    "W8Q": QuoteQuoter,
 }

@@ -105,11 +105,29 @@ def year_of_ticks() -> Iterator[tuple[str, pl.DataFrame]]:
         yield f"{day:03d}", frame.with_columns(_utc())
 
 
+def year_of_quotes() -> Iterator[tuple[str, pl.DataFrame]]:
+    """The best bid and ask of one instrument, 500,000 changes a day; wider at open and close."""
+    rng, price = np.random.default_rng(23), 10_000
+    for day in range(252):
+        opens = _START + _DAY * (day * 365 // 252) + 870 * _MINUTE
+        place = np.sort(rng.beta(0.6, 0.6, 500_000))
+        bid = np.maximum(price + np.cumsum(rng.choice(np.array([-1, 0, 0, 0, 0, 0, 1]), len(place))), 100)
+        price = int(bid[-1])
+        spread = 1 + (rng.random(len(place)) < 0.2) + (np.abs(place - 0.5) > 0.48)
+        sizes = {f"{side}_size": 100.0 * rng.geometric(0.2, len(place)) for side in ("bid", "ask")}
+        ts = opens + (place * 390 * _MINUTE).astype(np.int64)
+        frame = pl.DataFrame(
+            {"ts": ts, "bid": np.round(bid / 100, 2), "ask": np.round((bid + spread) / 100, 2), **sizes}
+        )
+        yield f"{day:03d}", frame.with_columns(_utc())
+
+
 FILES = {
     "minutes-1": lambda: minute_panel(1),
     "minutes-3": lambda: minute_panel(3),
     "minutes-10": lambda: minute_panel(10),
     "ticks-year": year_of_ticks,
+    "quotes-year": year_of_quotes,
 }
 
 

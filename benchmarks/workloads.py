@@ -1,4 +1,4 @@
-"""The workloads W1 to W8: data, strategy, composition, and what proves that the work was done."""
+"""The workloads W1 to W8, and W8 on quotes: data, strategy, composition, and what proves that the work was done."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from qengine_broker_sim import SimulatedBroker
 from qengine_costs import Percent
 from qengine_feeds import FrameFeed, ParquetFeed
-from qengine_strategy import Bar, Context, Slice, Strategy, Trade
+from qengine_strategy import Bar, Context, Quote, Slice, Strategy, Trade
 
 from benchmarks import data
 from benchmarks.compiled import COMPILED
@@ -125,6 +125,23 @@ class Quoter(Strategy):
             self.resting = ctx.buy(self.name, 1, limit=round(trade.price - 0.05, 2))
 
 
+class QuoteQuoter(Strategy):
+    """The same on changes of the best bid and ask: a bid five cents below, or an offer five above."""
+
+    def on_start(self, ctx: Context) -> None:
+        self.name = ctx.instruments[0]
+        self.resting: Any = None
+        ctx.subscribe("quote", every=1_000)
+
+    def on_quote(self, ctx: Context, quote: Quote) -> None:
+        if self.resting is not None and self.resting.is_open:
+            ctx.cancel(self.resting)
+        if ctx.portfolio.position(self.name) > 0:
+            self.resting = ctx.sell(self.name, 1, limit=round(quote.bid + 0.05, 2))
+        else:
+            self.resting = ctx.buy(self.name, 1, limit=round(quote.ask - 0.05, 2))
+
+
 class Alternator(Strategy):
     """A market order on every bar, alternating sides."""
 
@@ -152,7 +169,7 @@ class Workload:
     frame: Callable[[], Any]
     strategy: Callable[[], Strategy]
     check: Callable[[Result, Any], bool]
-    kind: Literal["bar", "trade"] = "bar"
+    kind: Literal["bar", "trade", "quote"] = "bar"
     cash: float = 1_000_000.0
     commission: Any = None
     broker: Any = None
@@ -161,7 +178,7 @@ class Workload:
         """The composition over a frame, with the strategy in Python (event or slice lane) or compiled."""
         feed: Any
         if isinstance(frame, Path):
-            feed = ParquetFeed(path=frame, kind=self.kind, **({"instrument": "X"} if self.kind == "trade" else {}))
+            feed = ParquetFeed(path=frame, kind=self.kind, **({} if self.kind == "bar" else {"instrument": "X"}))
         else:
             named = {} if "instrument" in frame.columns else {"instrument": "X"}
             feed = FrameFeed(frame=frame, kind=self.kind, **named)
@@ -244,6 +261,14 @@ WORKLOADS = {
         frame=lambda: data.on_disk("ticks-year"),
         strategy=Quoter,
         kind="trade",
+        check=lambda result, frame: result.counts["orders"] == 126_000 and result.counts["fills"] > 10_000,
+    ),
+    "W8Q": Workload(
+        name="W8Q",
+        summary="126,000,000 changes of bid and ask from Parquet, one resting limit order re-quoted every 1,000",
+        frame=lambda: data.on_disk("quotes-year"),
+        strategy=QuoteQuoter,
+        kind="quote",
         check=lambda result, frame: result.counts["orders"] == 126_000 and result.counts["fills"] > 10_000,
     ),
 }

@@ -216,7 +216,8 @@ class StrategyDriver(Participant):
         followed = [number for number, kind in enumerate(self._kinds) if kind in self._interests and kind in _MATCHED]
         others = [p for p in run.participants if p is not self and p is not run.broker and _looks_at_rows(p)]
         watched = any(p.follows(run.streams[number]) for p in others for number in followed)
-        stands_against = not run.takes_over or run.risk or watched or self._sessions or "position_rule" in run.built
+        shares = len(run.components["strategy"]) > 1 or run.risk or "position_rule" in run.built
+        stands_against = not run.takes_over or shares or watched or self._sessions
         if lend is None or not followed or stands_against or run.broker.not_lendable():  # type: ignore[attr-defined]
             return
         self._core, self._lent = lend(followed), frozenset(followed)
@@ -246,7 +247,7 @@ class StrategyDriver(Participant):
         if interest.crossing:
             target = self._levels.next_row(block, kind, start, stop)
             stop = min(target + 1, stop)
-            rows = self._reached(block, kind, target) if target < stop else ()
+            rows = (target,) if target < stop else ()
         elif wanted is not None:
             rows = wanted[bisect_left(wanted, start) : bisect_left(wanted, stop)]
         cursor.row = row = start
@@ -258,6 +259,8 @@ class StrategyDriver(Participant):
                 if found >= 0 and (found := self._attend(block, found, target + 1)) >= 0:
                     return int(found)
             cursor.row = target
+            if interest.crossing:
+                self._reached(block, kind, target)
             callback(ctx, cursor)
             if getrefcount(cursor) != unshared:
                 # The strategy kept this event. It may: the next row gets a cursor of its own.

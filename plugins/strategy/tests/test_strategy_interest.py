@@ -14,7 +14,7 @@ from qengine_strategy import Bar, Context, Slice, Strategy
 from qengine_strategy.testing import ListFeed, bars, drive
 
 from qengine_core.engine import Engine
-from qengine_core.plugin import ConfigError, Instrument, QEngineError
+from qengine_core.plugin import ConfigError, Fill, Instrument, QEngineError
 
 DAY = 86_400_000_000_000
 HOUR = DAY // 24
@@ -471,6 +471,9 @@ class Waiting(Strategy):
         self.bids = ctx.watch("A", above=bar.close + self.step, below=bar.close - self.step)
         if len(self.seen) % 2:
             ctx.buy("A", 1, limit=bar.close - 0.5)
+
+    def on_fill(self, ctx: Context, fill: Fill) -> None:
+        ctx.sell("A", fill.quantity, limit=fill.price + 0.5) if fill.side > 0 else None
 
 
 NOTES: dict[str, Any] = {}
