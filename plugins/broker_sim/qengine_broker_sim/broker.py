@@ -139,6 +139,7 @@ class MatchingBroker(Participant):
         self._forms = Interned([_form_of(_GTC, MARKET_LEG)])
         self._form_records = np.array([_form_of(_GTC, MARKET_LEG)], FORM)
         self._queues = np.zeros(len(run.instruments), QUEUE)
+        self._tops = np.full((len(run.instruments), 5), -1)  # of the heaps of each queue
         self._events = np.zeros(0, EVENT)
         self._type_names = {spec.component: spec.name for spec in run.order_types()}
         self._keep = self._set_up(settings, run)
@@ -222,9 +223,10 @@ class MatchingBroker(Participant):
         if settings.limit_touch == "probability":
             head["touch_key"] = run.rng("limit-touch").integers(0, 2**64, dtype=np.uint64)
         self._draft[:] = _BLANK
-        for name in ("first", "last", "token", "also", "ambiguous_on"):
+        for name in ("first", "last", "token", "also", "ambiguous_on", "instant"):
             self._queues[name] = -1
         self._queues["grade"] = _finest_grades(run)
+        self._queues["tops"] = [address(tops) for tops in self._tops]
         own_lots = np.array([instrument.lot_size for instrument in run.instruments] or [0.0])
         head["lots"], head["counts_open"] = address(own_lots), settings.targets_count_open_orders
         for name, field in (
@@ -990,7 +992,7 @@ def _blank() -> npt.NDArray[Any]:
     blank = np.zeros(1, ORDER)
     for name in ("accepted_ts", "closed_ts", "expires_ts", "not_before", "token", "born"):
         blank[name] = -1
-    for name in ("next", "previous", "kin", "parent", "group"):
+    for name in ("next", "previous", "left", "right", "back", "kin", "parent", "group"):
         blank[name] = -1
     for name in ("limit", "trigger", "trail", "mark", "ahead"):
         blank[name] = math.nan

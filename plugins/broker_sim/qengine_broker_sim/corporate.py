@@ -8,7 +8,7 @@ from qengine_portfolio.native import inner
 
 from qengine_broker_sim.execution import advance, fill_order, snap_prices, whole_lots
 from qengine_broker_sim.layout import ACCEPTED, NO, NO_REASON, SUBMITTED
-from qengine_broker_sim.resting import forms_of, heads_of, link, orders_of, queues_of
+from qengine_broker_sim.resting import forms_of, heads_of, link, orders_of, refresh
 
 __all__ = ["end_position", "split_order"]
 
@@ -43,7 +43,7 @@ def split_order(sim, index, ratio, form):
     remaining = order.quantity - order.filled
     if order.counts_selling:
         booking.positions_of(books)[booking.place_of(books, order.account, order.code)].selling += remaining - left
-    queues_of(sim)[order.code].stale = 1
+    refresh(sim, index)
     return remaining
 
 

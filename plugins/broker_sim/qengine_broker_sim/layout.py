@@ -166,6 +166,10 @@ ORDER = np.dtype(
         ("next", "i8"),  # in the instrument's queue, by age
         ("previous", "i8"),
         ("turn", "i8"),  # its place among the orders of all instruments
+        ("level", "f8"),  # in its heap, which has the highest on top
+        ("left", "i8"),
+        ("right", "i8"),
+        ("back", "i8"),  # whose left or right it is; of the top of heap ``n``: ``-1 - n``
         ("kin", "i8"),  # the next of the ring of orders that one recipe made
         ("parent", "i8"),
         ("group", "i8"),
@@ -197,8 +201,10 @@ QUEUE = np.dtype(
         ("entangled", "i8"),  # orders whose outcome may depend on the path inside a bar
         ("grade", "i8"),  # of the data that fills them
         ("also", "i8"),  # the kind of data that moves them on in the exchange's queue, and fills them there (-1: none)
-        ("stale", "i8"),
-        ("after", "i8"),  # when the first of them may fill
+        ("tops", "i8"),  # of its heaps; an address
+        ("stale", "i8"),  # the prices below, and ``after``, are to be looked up anew
+        ("after", "i8"),  # nobody may fill before
+        ("since", "i8"),  # none of those with one price may fill before
         ("ambiguous", "i8"),  # bars in which the path, or a touch, decided
         ("ambiguous_on", "i8"),  # the last of them
         ("taken", "f8"),  # of the volume of row ``taken_on``, by orders that fill on the row they were sent on
@@ -208,6 +214,12 @@ QUEUE = np.dtype(
         ("buy_up", "f8"),
         ("sell_down", "f8"),
         ("sell_up", "f8"),
+        # Of the rows of the instant that is being matched: how far prices went on either side.
+        ("instant", "i8"),
+        ("buy_low", "f8"),
+        ("buy_high", "f8"),
+        ("sell_low", "f8"),
+        ("sell_high", "f8"),
     ]
 )
 
@@ -225,6 +237,7 @@ EVENT = np.dtype([("ts", "i8"), ("order", "i8"), ("fill", "i8"), ("state", "i8")
 HEAD = np.dtype(
     [
         *((name, "i8") for name in ("books", "orders", "forms", "queues", "events")),
+        ("found", "i8"),  # room to write down orders that a row concerns
         ("execute", "i8"),  # the compiled function that settles a fill
         ("walk", "i8"),  # the one that trades with a book of several levels (0: the run has none)
         # For whoever walks rows himself: entry points, the row up to which he has matched, what he has to do next, and

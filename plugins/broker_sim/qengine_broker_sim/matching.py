@@ -46,7 +46,17 @@ from qengine_broker_sim.layout import (
     REJECT_AMBIGUOUS,
 )
 from qengine_broker_sim.prices import limit_price, trigger_price
-from qengine_broker_sim.resting import fills_from, forms_of, heads_of, orders_of, queues_of, refresh, views_of
+from qengine_broker_sim.resting import (
+    fills_from,
+    find_concerned,
+    forms_of,
+    heads_of,
+    note_range,
+    orders_of,
+    queues_of,
+    refresh,
+    views_of,
+)
 from qengine_broker_sim.standing import fills_at_all, join_row, move_up
 
 __all__ = ["TANGLE", "after_try", "fills_at_most", "has_room", "match_instant", "match_tangle", "may_act", "try_alone"]
@@ -79,16 +89,31 @@ def match_instant(sim, view, start):
         for row in range(start, end):
             move_up(sim, view, row, now)
     taken = np.zeros(end - start)
+    instant = token_of(view, start)
+    for row in range(start, end):
+        if queues[codes[row]].count > 1:
+            note_range(view, row, queues[codes[row]], instant)
     is_single = end == start + 1 and queues[codes[start]].count <= 1
     for exits_only in range(0 if not is_single else 1, 2):
         for row in range(start, end):
             queue = queues[codes[row]]
-            if queue.count > 0 and fills_from(sim, seen, queue, codes[row], row) and fills_at_all(sim, view, row):
+            if queue.count == 0 or (exits_only == 0 and not _is_held(head.books, codes[row])):
+                continue
+            if fills_from(sim, seen, queue, codes[row], row) and fills_at_all(sim, view, row):
                 taken[row - start] = _match_row(sim, view, row, now, exits_only == 0, taken[row - start])
     if head.queue_model:
         for row in range(start, end):
             join_row(sim, view, row, now)
     return end
+
+
+@inner
+def _is_held(books, code):
+    """Whether some account has a position in an instrument, so that there may be something to exit."""
+    for account in range(booking.heads_of(books)[0].account_count):
+        if booking.positions_of(books)[booking.place_of(books, account, np.int64(code))].quantity != 0.0:
+            return True
+    return False
 
 
 @inner
@@ -133,16 +158,18 @@ def _match_row(sim, view, row, now, exits_only, taken):
         if head.tangle == 0:
             raise RuntimeError("Orders are entangled, for which nothing is prepared: an error in the broker.")
         return _tangle_at(head.tangle, (np.int64(sim), np.int64(view), np.int64(row), code, now, float(taken)))
-    orders, forms = orders_of(sim), forms_of(sim)
-    index = queue.first
-    while index >= 0:
+    orders, forms, found, count = orders_of(sim), forms_of(sim), times_at(head.found), 1
+    if queue.count == 1:
+        found[0] = queue.first
+    else:
+        count = find_concerned(sim, queue)
+    for place in range(count):  # no row of this instant does anything to the others, and none of these to another
+        index = found[place]
         order = orders[index]
-        following = order.next
         if may_act(sim, view, row, index, token, now) and (not exits_only or _exits(head.books, order)):
             order.token = token
             taken += try_alone(sim, view, row, index, taken)
             after_try(sim, view, row, index, forms[order.form].time_in_force, now)
-        index = following
     return taken
 
 

@@ -65,7 +65,8 @@ class OrderTable:
         grown = np.empty(max(_FIRST_ORDERS, 2 * self.room), ORDER)  # every record is written whole
         grown[: self.room] = self.records
         self.records, self.room = grown, len(grown)
-        self._head["orders"] = address(grown)
+        self._found = np.empty(self.room, np.int64)
+        self._head["orders"], self._head["found"] = address(grown), address(self._found)
         if self._trades is not None:
             trades = np.zeros(self.room, TRADE)
             trades[: len(self._trades)] = self._trades

@@ -14,10 +14,12 @@ from qengine_broker_sim.layout import AT_CLOSE, AT_OPEN, EVENT, FOK, FORM, HEAD,
 __all__ = [
     "events_of",
     "fills_from",
+    "find_concerned",
     "forms_of",
     "heads_of",
     "link",
     "next_match",
+    "note_range",
     "orders_of",
     "queues_of",
     "refresh",
@@ -28,6 +30,10 @@ __all__ = [
 
 _NEVER = np.iinfo(np.int64).max
 _INF = np.inf
+
+# The heaps of a queue.
+_HEAPS = 5
+_LIST = np.int64(4)
 
 # Accessors return arrays, not their elements: an element of records returned from a function is a copy.
 
@@ -102,6 +108,170 @@ def _is_entangled(order, form):
     return has_both or order.tied != 0 or form.reduce_only != 0
 
 
+# Heaps ----------------------------------------------------------------------------------------------------
+
+# An order that one price decides lies in one of four heaps of its queue: of buyers who wait for the price to fall,
+# buyers who wait for it to rise, and sellers likewise. All others lie in a fifth, which is a list, as all in it are
+# on the same level. They are skew heaps (Sleator and Tarjan 1986, "Self-adjusting heaps"): nothing is kept in
+# balance, a change takes logarithmic time on average, and one of a single order takes none.
+
+
+@inner
+def _price_of(order, form):
+    """Whether an order waits for its side's price to fall, and to what."""
+    if order.trigger == order.trigger and not order.triggered:
+        return (order.side > 0) == (form.is_touch != 0), order.trigger
+    return order.side > 0, order.limit
+
+
+@inner
+def _place_of(order, form):
+    """The heap of an order, and its level there: the higher, the sooner a price reaches it."""
+    if not order.active or order.concerns or order.trail == order.trail:
+        return _LIST, _INF
+    falls, price = _price_of(order, form)
+    heap = (0 if order.side > 0 else 2) + (0 if falls else 1)
+    return heap, price if falls else -price
+
+
+@inner
+def _meld(sim, first, second):
+    """Make one heap of two; return its top (-1: of none)."""
+    orders = orders_of(sim)
+    if first < 0 or second < 0:
+        return max(first, second)
+    if orders[first].level < orders[second].level:
+        first, second = second, first
+    top = first
+    while second >= 0:
+        order = orders[first]
+        following, order.right = order.right, order.left
+        if following >= 0 and orders[following].level >= orders[second].level:
+            following, second = second, following
+        order.left = second
+        orders[second].back = first
+        first, second = second, following
+    return top
+
+
+@inner
+def _has_any(queue):
+    """Whether the heaps by price have an order."""
+    tops = times_at(queue.tops)
+    return max(tops[0], tops[1], tops[2], tops[3]) >= 0
+
+
+@inner
+def _put(sim, queue, index):
+    orders, tops = orders_of(sim), times_at(queue.tops)
+    order = orders[index]
+    heap, level = _place_of(order, forms_of(sim)[order.form])
+    if heap != _LIST:
+        if not _has_any(queue):
+            queue.since = _NEVER
+        queue.since = min(queue.since, max(order.accepted_ts, order.not_before))
+    order.level, order.left, order.right = level, -1, -1
+    top = _meld(sim, index, tops[heap])
+    tops[heap] = top
+    orders[top].back = -1 - heap
+
+
+@inner
+def _take(sim, queue, index):
+    """Put what lies below an order in its place. What has changed about the order itself makes no difference."""
+    orders = orders_of(sim)
+    order = orders[index]
+    rest, back = _meld(sim, order.left, order.right), order.back
+    if back < 0:
+        times_at(queue.tops)[-1 - back] = rest
+    elif orders[back].left == index:
+        orders[back].left = rest
+    else:
+        orders[back].right = rest
+    if rest >= 0:
+        orders[rest].back = back
+
+
+@inner
+def note_range(view, row, queue, instant):
+    """Note how far the prices of an instant went, by one row more. None is missed, be it outside of its bar's range."""
+    seen = views_of(view)[0]
+    if queue.instant != instant:
+        queue.instant = instant
+        queue.buy_low = queue.sell_low = _INF
+        queue.buy_high = queue.sell_high = -_INF
+    asked, offered = floats_at(seen.buy_open)[row], floats_at(seen.sell_open)[row]
+    closing = floats_at(seen.close)[row] if seen.kind == 2 else np.nan
+    queue.buy_low = _least(queue.buy_low, floats_at(seen.buy_low)[row], asked, closing)
+    queue.sell_low = _least(queue.sell_low, floats_at(seen.sell_low)[row], offered, closing)
+    queue.buy_high = -_least(-queue.buy_high, -floats_at(seen.buy_high)[row], -asked, -closing)
+    queue.sell_high = -_least(-queue.sell_high, -floats_at(seen.sell_high)[row], -offered, -closing)
+
+
+@inner
+def _least(least, *prices):
+    """What is NaN reaches nothing."""
+    for price in prices:
+        if price < least:
+            least = price
+    return least
+
+
+@inner
+def _reach(queue, heap):
+    """The lowest level of a heap that the instant's rows reach."""
+    if heap == 0:
+        return queue.buy_low
+    if heap == 1:
+        return -queue.buy_high
+    if heap == 2:
+        return queue.sell_low
+    return -queue.sell_high if heap == 3 else -_INF
+
+
+@inner
+def find_concerned(sim, queue):
+    """Write down, by age, all orders of a queue that the instant may concern; return how many."""
+    orders, found, tops = orders_of(sim), times_at(heads_of(sim)[0].found), times_at(queue.tops)
+    count, place = 0, 0
+    for heap in range(_HEAPS):
+        reach = _reach(queue, heap)
+        if tops[heap] >= 0 and orders[tops[heap]].level >= reach:
+            found[count] = tops[heap]
+            count += 1
+        while place < count:  # below one that is not reached, none is
+            order = orders[found[place]]
+            place += 1
+            if order.left >= 0 and orders[order.left].level >= reach:
+                found[count] = order.left
+                count += 1
+            if order.right >= 0 and orders[order.right].level >= reach:
+                found[count] = order.right
+                count += 1
+    _sort_by_age(sim, count)
+    return count
+
+
+@inner
+def _sort_by_age(sim, count):
+    """Shell's sort of what has been written down: most of the time that is next to nothing, and never very many."""
+    orders, found, gap = orders_of(sim), times_at(heads_of(sim)[0].found), 1
+    while 3 * gap < count:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for place in range(gap, count):
+            index, at = found[place], place
+            turn = orders[index].turn
+            while at >= gap and orders[found[at - gap]].turn > turn:
+                found[at] = found[at - gap]
+                at -= gap
+            found[at] = index
+        gap //= 3
+
+
+# The queue ------------------------------------------------------------------------------------------------
+
+
 @inner
 def link(sim, index):
     """Put an active order at the end of its instrument's queue."""
@@ -126,10 +296,8 @@ def link(sim, index):
     queue.entangled += order.tangled
     head.resting += 1
     head.always += order.concerns
-    if queue.count == 1:
-        _clear(queue)
-    if queue.stale == 0:
-        _widen(queue, order, form)
+    queue.stale = 1
+    _put(sim, queue, index)
 
 
 @inner
@@ -153,11 +321,12 @@ def unlink(sim, index):
     head.resting -= 1
     head.always -= order.concerns
     queue.stale = 1
+    _take(sim, queue, index)
 
 
 @inner
 def refresh(sim, index):
-    """A resting order has changed: count it anew, and summarise its queue before the next search."""
+    """A resting order has changed: count it anew, and put it where it belongs now."""
     head, order = heads_of(sim)[0], orders_of(sim)[index]
     if head.trial or not order.linked:
         return
@@ -167,58 +336,53 @@ def refresh(sim, index):
     head.always += concerns - order.concerns
     order.concerns = concerns
     queue.stale = 1
-
-
-@inner
-def _clear(queue):
-    queue.stale = 0
-    queue.after = _NEVER
-    queue.buy_down = -_INF
-    queue.sell_down = -_INF
-    queue.buy_up = _INF
-    queue.sell_up = _INF
+    _take(sim, queue, index)
+    _put(sim, queue, index)
 
 
 @inner
 def _widen(queue, order, form):
-    """Make the summary of a queue cover one more order."""
+    """Make the summary of a queue cover one more order, of those that lie in no heap by price."""
     if not order.active:
         return
-    since = max(order.accepted_ts, order.not_before)
-    if since < queue.after:
-        queue.after = since
-    if order.trigger == order.trigger and not order.triggered:
-        falls = (order.side > 0) == (form.is_touch != 0)
-        level = order.trigger
-        if order.trail == order.trail:  # the mark moves with every new extreme
-            if order.side > 0:
-                queue.buy_down = max(queue.buy_down, np.nextafter(order.mark, -_INF))
-            else:
-                queue.sell_up = min(queue.sell_up, np.nextafter(order.mark, _INF))
-    else:
-        falls = order.side > 0
-        level = order.limit
-        if level != level:
-            return
+    queue.after = min(queue.after, max(order.accepted_ts, order.not_before))
+    if order.concerns:  # whatever the price
+        return
+    falls, price = _price_of(order, form)
     if order.side > 0:
         if falls:
-            queue.buy_down = max(queue.buy_down, level)
+            queue.buy_down = max(queue.buy_down, price)
         else:
-            queue.buy_up = min(queue.buy_up, level)
-    elif falls:
-        queue.sell_down = max(queue.sell_down, level)
+            queue.buy_up = min(queue.buy_up, price)
+        if not order.triggered:  # the mark of a trail moves with every new extreme
+            queue.buy_down = max(queue.buy_down, np.nextafter(order.mark, -_INF))
     else:
-        queue.sell_up = min(queue.sell_up, level)
+        if falls:
+            queue.sell_down = max(queue.sell_down, price)
+        else:
+            queue.sell_up = min(queue.sell_up, price)
+        if not order.triggered:
+            queue.sell_up = min(queue.sell_up, np.nextafter(order.mark, _INF))
+
+
+@inner
+def _nearest(sim, queue, heap):
+    top = times_at(queue.tops)[heap]
+    return orders_of(sim)[top].level if top >= 0 else -_INF
 
 
 @inner
 def summarise(sim, queue):
+    """Look up the nearest prices that concern an order of a queue, and when they do."""
     orders, forms = orders_of(sim), forms_of(sim)
-    _clear(queue)
-    index = queue.first
+    queue.stale = 0
+    queue.buy_down, queue.buy_up = _nearest(sim, queue, 0), -_nearest(sim, queue, 1)
+    queue.sell_down, queue.sell_up = _nearest(sim, queue, 2), -_nearest(sim, queue, 3)
+    queue.after = queue.since if _has_any(queue) else _NEVER
+    index = times_at(queue.tops)[_LIST]
     while index >= 0:
         _widen(queue, orders[index], forms[orders[index].form])
-        index = orders[index].next
+        index = orders[index].left
 
 
 @inner
