@@ -9,10 +9,16 @@ from collections.abc import Iterator
 
 from qengine_core.wall import reading
 
-__all__ = ["making"]
+__all__ = ["hush", "making"]
 
 _PATIENCE = 1.0  # seconds: code that was kept on disk is there long before
+_hushed = threading.Event()
 _told: list[float] = []  # when the first line was written, in this process
+
+
+def hush() -> None:
+    """Say nothing more in this process."""
+    _hushed.set()
 
 
 @contextlib.contextmanager
@@ -28,6 +34,8 @@ def making(part: str) -> Iterator[None]:
 
 
 def _tell(part: str) -> None:
+    if _hushed.is_set():
+        return
     if not _told:
         _told.append(reading() - _PATIENCE)
         print(

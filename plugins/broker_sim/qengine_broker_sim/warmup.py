@@ -40,6 +40,8 @@ class WarmupCommand:
 
 
 def _make(name: str) -> None:
-    from qengine_broker_sim import entries
+    from qengine_broker_sim import entries, progress
+
+    progress.hush()  # whoever warms up knows what he waits for
 
     entries.everything()[name]()
