@@ -159,24 +159,26 @@ ORDER = np.dtype(
         ("ahead", "f8"),  # what stands before it in the exchange's queue (NaN: it stands in none)
         ("shown", "f8"),  # what was displayed at its price last
         ("traded", "f8"),  # what has traded at its price since
-        ("form", "i8"),
-        ("tag", "i8"),
-        ("type", "i8"),
-        ("code", "i8"),
-        ("next", "i8"),  # in the instrument's queue, by age
-        ("previous", "i8"),
         ("turn", "i8"),  # its place among the orders of all instruments
         ("level", "f8"),  # in its heap, which has the highest on top
-        ("left", "i8"),
-        ("right", "i8"),
-        ("back", "i8"),  # whose left or right it is; of the top of heap ``n``: ``-1 - n``
         ("kin", "i8"),  # the next of the ring of orders that one recipe made
-        ("parent", "i8"),
-        ("group", "i8"),
-        ("reason", "i8"),
+        ("code", "i8"),
         ("account", "i8"),
         ("side", "i8"),
-        ("state", "i8"),
+        # A record is as short as may be: what the next one takes to write is mostly memory. What compiled functions
+        # are handed stays as long as their other arguments are, or they would be compiled a second time.
+        ("form", "i4"),
+        ("tag", "i4"),
+        ("type", "i4"),
+        ("reason", "i4"),
+        ("parent", "i4"),
+        ("group", "i4"),
+        ("next", "i4"),  # in the instrument's queue, by age
+        ("previous", "i4"),
+        ("left", "i4"),
+        ("right", "i4"),
+        ("back", "i4"),  # whose left or right it is; of the top of heap ``n``: ``-1 - n``
+        ("state", "i1"),
         ("triggered", "i1"),
         ("reached", "i1"),  # its limit was, and that is for good
         ("active", "i1"),

@@ -181,7 +181,7 @@ def _take(sim, queue, index):
     """Put what lies below an order in its place. What has changed about the order itself makes no difference."""
     orders = orders_of(sim)
     order = orders[index]
-    rest, back = _meld(sim, order.left, order.right), order.back
+    rest, back = _meld(sim, np.int64(order.left), np.int64(order.right)), order.back
     if back < 0:
         times_at(queue.tops)[-1 - back] = rest
     elif orders[back].left == index:
@@ -297,6 +297,8 @@ def link(sim, index):
     head.resting += 1
     head.always += order.concerns
     queue.stale = 1
+    if queue.count == 1 and order.concerns:  # at market and alone, as orders mostly are: prices do not matter
+        queue.stale, queue.after = 0, max(order.accepted_ts, order.not_before)
     _put(sim, queue, index)
 
 
@@ -376,8 +378,9 @@ def summarise(sim, queue):
     """Look up the nearest prices that concern an order of a queue, and when they do."""
     orders, forms = orders_of(sim), forms_of(sim)
     queue.stale = 0
-    queue.buy_down, queue.buy_up = _nearest(sim, queue, 0), -_nearest(sim, queue, 1)
-    queue.sell_down, queue.sell_up = _nearest(sim, queue, 2), -_nearest(sim, queue, 3)
+    if queue.always == 0:  # else prices do not matter
+        queue.buy_down, queue.buy_up = _nearest(sim, queue, 0), -_nearest(sim, queue, 1)
+        queue.sell_down, queue.sell_up = _nearest(sim, queue, 2), -_nearest(sim, queue, 3)
     queue.after = queue.since if _has_any(queue) else _NEVER
     index = times_at(queue.tops)[_LIST]
     while index >= 0:

@@ -33,7 +33,7 @@ def orders(table: OrderTable, count: int, accounts: Sequence[str]) -> pl.DataFra
             "trigger_price": column["trigger"],
             "time_in_force": _named(column["form"], times_in_force),
             "tag": _named(column["tag"], table.tags),
-            "parent_id": column["parent"] + 1,
+            "parent_id": column["parent"].cast(pl.Int64) + 1,
             **{name: column[name] for name in _STAMPS},
             "state": _named(column["state"], STATES),
             "filled": column["filled"],
