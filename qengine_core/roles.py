@@ -299,7 +299,8 @@ class CommissionModel(Protocol):
     scalars float64, ``rates`` a 1-D float64 array), so that the same function serves Python and compiled
     code; ``rates`` are its parameters as plain floats.
 
-    A model that may pay the trader says so by a true attribute ``rebate``, one that charges buyers and
+    A model that never charges anything may say so by a true attribute ``is_nothing``, and is then not called. One
+    that may pay the trader says so by a true attribute ``rebate``, one that charges buyers and
     sellers differently by a true ``one_sided``; the conformance kit lets no other do so.
     """
 
@@ -329,7 +330,8 @@ class CommissionModel(Protocol):
 class SlippageModel(Protocol):
     """The price concession of a fill: one pure scalar function, numba-compilable like a commission.
 
-    A model that treats buyers and sellers differently says so by a true attribute ``one_sided``.
+    A model that treats buyers and sellers differently says so by a true attribute ``one_sided``; one that never concedes
+    anything may say so by a true attribute ``is_nothing``, and is then not called.
     """
 
     @property

@@ -158,6 +158,11 @@ class _ScalarLaws(ComponentLaws):
             assert math.isfinite(value), f"{self._function_name}{point} is {value}, which is not a finite number."
             assert value >= 0 or self._declares("rebate"), f"{self._function_name}{point} is {value}, below zero."
 
+    def test_is_nothing_where_it_says_so(self) -> None:
+        """A model with a true attribute ``is_nothing`` is not called at all."""
+        if getattr(self.model, "is_nothing", False):
+            assert not any(self._value(*point) for point in self._points()), "is_nothing, and yet something is charged."
+
     def test_is_pure(self) -> None:
         """The same arguments give the same number, whatever was asked in between."""
         points = list(self._points())

@@ -249,6 +249,8 @@ class MatchingBroker(Participant):
             ("commission", run.commission, COMMISSION),
             ("slippage", run.slippage, SLIPPAGE),
         ):
+            if getattr(model, "is_nothing", False):
+                continue
             rates = np.array([*model.rates, 0.0])
             head[name], compiled = address_of(getattr(model, name), *signature)
             head[f"{name}_rates"], head[f"{name}_size"] = address(rates), len(rates) - 1

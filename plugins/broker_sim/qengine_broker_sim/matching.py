@@ -85,6 +85,11 @@ def match_instant(sim, view, start):
         fills = fills_at_most(sim, view, start, end)
         if fills and not has_room(sim, fills):
             return -fills
+    elif queues[codes[start]].count == 1 and head.queue_model == 0:  # the usual case, without detours
+        queue = queues[codes[start]]
+        if fills_from(sim, seen, queue, codes[start], start) and fills_at_all(sim, view, start):
+            _match_row(sim, view, start, now, NO, 0.0)
+        return end
     if head.queue_model:
         for row in range(start, end):
             move_up(sim, view, row, now)

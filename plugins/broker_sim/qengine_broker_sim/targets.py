@@ -119,7 +119,7 @@ def _commission(sim, code, value):
     """What an order of that signed value would be charged if it took liquidity, whatever the month so far."""
     head = heads_of(sim)[0]
     price, unit = booking.marks_of(head.books)[code], booking.unit_value(head.books, code)
-    if not price > 0.0:
+    if not price > 0.0 or head.commission == 0:
         return 0.0
     lot, multiplier = (
         max(head.target_lot, floats_at(head.lots)[code]),

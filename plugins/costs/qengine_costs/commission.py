@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from qengine_core.plugin import ConfigError, component, param
 from qengine_costs.charge import Charge, Itemised, Measure
@@ -227,6 +227,8 @@ class Schedule(Itemised):
 @component
 class NoCommission(Itemised):
     """No commission at all."""
+
+    is_nothing: ClassVar[bool] = True
 
     @property
     def charges(self) -> tuple[Charge, ...]:

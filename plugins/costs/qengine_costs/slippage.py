@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 from qengine_core.plugin import ConfigError, component, param
 
@@ -228,6 +229,8 @@ class HalfSpread:
 @component
 class NoSlippage:
     """Fills at the price that matching found, without a concession."""
+
+    is_nothing: ClassVar[bool] = True
 
     @property
     def rates(self) -> tuple[float, ...]:
