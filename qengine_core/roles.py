@@ -330,8 +330,8 @@ class CommissionModel(Protocol):
 class SlippageModel(Protocol):
     """The price concession of a fill: one pure scalar function, numba-compilable like a commission.
 
-    A model that treats buyers and sellers differently says so by a true attribute ``one_sided``; one that never concedes
-    anything may say so by a true attribute ``is_nothing``, and is then not called.
+    A model that treats buyers and sellers differently says so by a true attribute ``one_sided``; one that never
+    concedes anything may say so by a true attribute ``is_nothing``, and is then not called.
     """
 
     @property

@@ -250,7 +250,8 @@ class StrategyDriver(Participant):
             rows = (target,) if target < stop else ()
         elif wanted is not None:
             rows = wanted[bisect_left(wanted, start) : bisect_left(wanted, stop)]
-        cursor.row = row = start
+        row: int = start
+        cursor.row = start
         clock.stand_on(block, cursor)
         unshared = getrefcount(cursor)
         for target in rows:
