@@ -39,7 +39,7 @@ def _tell(part: str) -> None:
     if not _told:
         _told.append(reading() - _PATIENCE)
         print(
-            "Compiling the simulated broker for this machine, once: about 20 seconds; `qengine warmup` does it ahead.",
+            "Compiling machine code, once on this machine; `qengine warmup` makes the broker's ahead, in about 20 s.",
             file=sys.stderr,
         )
     print(f"  {reading() - _told[0]:3.0f} s  {part}", file=sys.stderr, flush=True)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 from qengine_broker_sim import layout, resting, targets
+from qengine_broker_sim.progress import making
 from qengine_portfolio import booking, books, native, view
 from qengine_portfolio.native import pointer_to, stamp_of
 
@@ -98,7 +99,8 @@ def compile_callback(owner: Any, method: str, memory: Memory, columns: tuple[str
     signature = types.void(memory.type, ContextType(STAMP), event)
     function = getattr(type(owner), method)
     try:
-        compiled = _compile(function, signature)
+        with making(f"{type(owner).__name__}.{method}"):
+            compiled = _compile(function, signature)
     except Exception as error:
         raise ConfigError(
             f"{type(owner).__name__}.{method} cannot be compiled: {_reason(error, memory)}; mend it, or set lane = "
@@ -138,10 +140,12 @@ _CALLED = {"SelfType": "self", "RowType": "a row", "CrossType": "bars", "Context
 def compile_walk() -> Any:
     """The walk over rows, as Python calls it."""
     result, arguments = WALK
-    return native.direct(njit(result(*arguments), cache=True)(walking(STAMP)))
+    with making("walk over rows"):
+        return native.direct(njit(result(*arguments), cache=True)(walking(STAMP)))
 
 
 @functools.cache
 def compile_questions() -> Mapping[str, tuple[int, Any]]:
     """What strategies ask by address, by the lane's field."""
-    return {name: native.address_of(make(STAMP), *signature) for name, (make, signature) in QUESTIONS.items()}
+    with making("questions of strategies"):
+        return {name: native.address_of(make(STAMP), *signature) for name, (make, signature) in QUESTIONS.items()}

@@ -34,6 +34,16 @@ def overrides(strategy: Any, method: str) -> bool:
     return getattr(type(strategy), method) is not getattr(CompiledStrategy, method)
 
 
+def refuse_several_streams(strategy: CompiledStrategy, run: Run) -> None:
+    """Blocks of several streams come in no order that a strategy could go by. Raises ConfigError."""
+    kinds = {kind for kind, method in CALLBACKS.items() if overrides(strategy, method)}
+    if overrides(strategy, "on_block") and sum(stream.kind in kinds for stream in run.streams) > 1:
+        raise ConfigError(
+            f"Strategy {type(strategy).__name__} works on blocks (on_block, signals), for which one feed must have all "
+            "its rows: put the data into one feed."
+        )
+
+
 class CompiledDriver(Participant):
     """Walks the rows of the streams that the strategy follows, matching included."""
 
@@ -50,6 +60,7 @@ class CompiledDriver(Participant):
         self._started = False
         self._streams = {number for number, kind in enumerate(self._kinds) if kind in self._callbacks}
         self._refuse_what_cannot_be()
+        refuse_several_streams(strategy, run)
         self._core: Any = run.broker.lend_core(self._streams)  # type: ignore[attr-defined]
         self._record = np.zeros(1, LANE)
         self._lane = self._record[0]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from qengine_strategy import Strategy
 from qengine_strategy.driver import StrategyDriver
 
-from qengine_compiled.driver import CALLBACKS, overrides
+from qengine_compiled.driver import CALLBACKS, overrides, refuse_several_streams
 from qengine_core.plugin import ConfigError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _TIMES_IN_FORCE = ("gtc", "ioc", "fok")
 
 def event_driver(strategy: CompiledStrategy, run: Run) -> StrategyDriver:
     """The driver of an ordinary strategy that calls this one's methods."""
+    refuse_several_streams(strategy, run)
     calls = _Calls(strategy, run)
     methods: dict[str, Any] = {
         name: _passing_on(calls, name)

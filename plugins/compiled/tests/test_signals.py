@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from qengine_compiled import SignalStrategy
-from qengine_strategy.testing import bars, drive
+from qengine_strategy.testing import ListFeed, bars, drive
 
 from qengine_core import Engine
 from qengine_core.errors import ConfigError, QEngineError
@@ -148,15 +148,21 @@ def test_mistakes_are_named():
         drive(Needy(), bars([1.0, 2.0]))
 
 
+@LANES
+def test_signals_need_one_feed(lane):
+    feeds = [ListFeed(rows=bars([1.0, 2.0, 3.0], name)) for name in "AB"]
+    with pytest.raises(QEngineError, match="put the data into one feed"):
+        Engine(feed=feeds, strategy=Rising(lane=lane)).run()
+
+
 def test_signals_are_named_in_a_run_file(tmp_path):
     rows = [row | {"score": score} for row, score in zip(bars([10.0] * 5), [0.1, 0.9, 0.9, 0.2, 0.2], strict=True)]
     path = tmp_path / "bars.parquet"
     pl.DataFrame(rows).with_columns(pl.col("ts").cast(pl.Datetime("ns", "UTC"))).write_parquet(path)
     config = {
-        "feed": {"use": "parquet", "path": str(path), "columns": {}},
+        "feed": {"use": "parquet", "path": str(path), "stamp": "close"},
         "strategy": {"use": "signals", "entry": "score > 0.6", "exit": "score < 0.3", "size": 4},
     }
-    config["feed"].pop("columns")
     engine = Engine.from_config(config)
     result = engine.run()
     assert result.orders.select("side", "quantity").rows() == [("buy", 4.0), ("sell", 4.0)]
