@@ -173,8 +173,7 @@ class MatchingBroker(Participant):
         self._at_closes = list(self._watching_closes(settings, run))
         self._counts_open_orders = settings.targets_count_open_orders
         self._desk: RiskDesk | None = None
-        self._needs_care = False  # any of these
-        self._is_special = False  # that, or somebody listens
+        self._needs_care = self._is_special = False  # any of these; that, or somebody listens
         self._foresees_tangles = settings.matching_order == "in-turn"  # which knows no paths
         self._settings = settings
         self._interrupts = True  # whoever walks rows when something changes here
