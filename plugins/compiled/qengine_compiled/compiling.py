@@ -114,8 +114,8 @@ def _compile(function: Callable[..., Any], signature: Any) -> Any:
     try:
         return njit(signature, cache=True)(function)
     except (RuntimeError, ImportError):
-        # There is no place for a cache: typed in, or on a disk that cannot be written. Or what is kept there was compiled
-        # when the same file was a module of another name, which is no longer there.
+        # There is no place for a cache: typed in, or on a disk that cannot be written. Or what is kept there was
+        # compiled when the same file was a module of another name, which is no longer there.
         return njit(signature)(function)
 
 
