@@ -152,17 +152,17 @@ def rebalance(sim, view, row, now, send, account, weights, sent):
     instrument has no price, or a weight cannot be meant, ``-1 - code`` is returned.
     """
     equity = booking.equity_of(heads_of(sim)[0].books, account)
+    ways = np.zeros(len(weights), np.int8)  # decided before anything is sent, as orders may fill at once
+    for code in range(len(weights)):
+        weight = weights[code]
+        if weight == weight and (weight != 0.0 or not _is_idle(sim, account, code)):
+            ways[code] = 1 if weight * equity - _value(sim, account, code) > 0.0 else -1
     count = 0
-    for buys in (False, True):
+    for way in (-1, 1):
         for code in range(len(weights)):
-            weight = weights[code]
-            if weight != weight:
+            if ways[code] != way:
                 continue
-            if weight == 0.0 and _is_idle(sim, account, code):
-                continue
-            if (weight * equity - _value(sim, account, code) > 0.0) != buys:
-                continue
-            value = _share(sim, account, code, weight, equity)
+            value = _share(sim, account, code, weights[code], equity)
             index = _trade_value(sim, view, row, now, send, account, code, value)
             if index >= 0:
                 sent[count] = index
