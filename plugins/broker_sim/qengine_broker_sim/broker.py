@@ -155,8 +155,7 @@ class MatchingBroker(Participant):
         self._seen_block: Block | None = None
         self._sees_sessions = False
         self._view = 0
-        self._announces = False
-        self._has_ended = False
+        self._announces = self._has_ended = False
         self._latency = _latency_of(settings, run)
         fixed = isinstance(self._latency, FixedLatencies)
         self._delays = not fixed or self._latency.entry(0) + self._latency.feed(0) > 0

@@ -195,3 +195,21 @@ def test_cross_sections_leave_the_same_journal_in_every_lane(
 ) -> None:
     feed = ListFeed(rows=data.draw(rows(instruments)), block_rows=data.draw(st.sampled_from([4, 19, 1000])))
     journals_of(lambda lane: Crosswise(length=length, lane=lane), feed, broker=SimulatedBroker(**broker))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_rebalancing_sends_one_order_an_instrument_where_orders_fill_at_once(seed: int) -> None:
+    rng, made = np.random.default_rng(seed), []
+    closes = np.round(100 * np.exp(np.cumsum(rng.normal(0, 0.03, (40, 6)), axis=0)), 2)
+    for step, row in enumerate(closes):
+        for code, close in enumerate(row):
+            prices = dict.fromkeys(("open", "high", "low", "close"), float(close))
+            made.append({"ts": (step + 1) * 60_000_000_000, "instrument": f"I{code}", **prices, "volume": 1e6})
+    broker = SimulatedBroker(fill_timing="same-close", buying_power="off", short_selling=True)
+    results = [
+        Engine(feed=ListFeed(rows=made), strategy=Crosswise(lane=lane), broker=broker, ledger={"cash": 10_000.0}).run()
+        for lane in ("event", "compiled")
+    ]
+    orders = results[1].orders
+    assert orders.equals(results[0].orders)
+    assert len(orders) == len(orders.unique(["submitted_ts", "instrument"])) > 50
