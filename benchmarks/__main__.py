@@ -71,26 +71,27 @@ def measure(name: str, repeat: int, lane: str = "python") -> dict[str, object]:
     workload = WORKLOADS[name]
     frame = workload.frame()
     engine = workload.engine(frame, lane)
-    results, walls = [], []
+    reads, times, final = isinstance(frame, Path), [], set()  # where files are read, opening them counts, too
     for _ in range(repeat + 1):
         began = time.perf_counter()
-        results.append(engine.run())
-        walls.append(time.perf_counter() - began)
-    final = {result.counts["final_equity"] for result in results}
-    if len(final) != 1 or not all(workload.check(result, frame) for result in results):
-        sys.exit(f"{name}: the work was not done: {results[-1].counts}")
-    reads = isinstance(frame, Path)  # then opening and reading files counts, too
-    seconds = statistics.median(walls[1:] if reads else [result.seconds for result in results[1:]])
-    work = results[0].counts["orders"] if name == "W5" else results[0].rows
+        result = engine.run()
+        times.append(time.perf_counter() - began if reads else result.seconds)
+        final.add(result.counts["final_equity"])
+        if len(final) != 1 or not workload.check(result, frame):
+            sys.exit(f"{name}: the work was not done: {result.counts}")
+        counts, rows = result.counts, result.rows
+        del result  # its memory is the next run's: nobody keeps all results of a sweep
+    seconds = statistics.median(times[1:])
+    work = counts["orders"] if name == "W5" else rows
     return {
         "workload": name,
         "lane": lane,
         "summary": workload.summary,
-        "rows": results[0].rows,
+        "rows": rows,
         "seconds": seconds,
         "rate": work / seconds,
         "unit": "orders/s" if name == "W5" else "rows/s",
-        "fills": results[0].counts["fills"],
+        "fills": counts["fills"],
         "final_equity": final.pop(),
         "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "repeat": repeat,

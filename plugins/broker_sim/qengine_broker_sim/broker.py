@@ -225,18 +225,10 @@ class MatchingBroker(Participant):
             self._queues[name] = -1
         self._queues["grade"] = _finest_grades(run)
         self._queues["tops"] = [address(tops) for tops in self._tops]
-        own_lots = np.array([instrument.lot_size for instrument in run.instruments] or [0.0])
-        head["lots"], head["counts_open"] = address(own_lots), settings.targets_count_open_orders
-        for name, field in (
-            ("target_reserve", "target_reserve"),
-            ("target_lot", "target_lot"),
-            ("target_pays", "target_commission"),
-        ):
-            head[name] = getattr(run.ledger, field, 0.0)
         shadows = np.full(len(self._books.accounts) * (len(run.instruments) + 1), -1, SHADOW)
         trade_lists = np.full(len(self._books.positions), -1, TRADES)
         head["shadows"], head["trade_lists"] = address(shadows), address(trade_lists)
-        kept: list[Any] = [shadows, trade_lists, execute, by_trade, arrival, own_lots]
+        kept: list[Any] = [shadows, trade_lists, execute, by_trade, arrival, self._set_up_targets(settings, run)]
         if settings.netting == "trades":  # a fill opens a trade, closes one, or, the last of an order, a part of one
             self._fills_per_order = 3
         self._last_rows = None
@@ -254,6 +246,19 @@ class MatchingBroker(Participant):
             head[f"{name}_rates"], head[f"{name}_size"] = address(rates), len(rates) - 1
             kept += [rates, compiled]
         return kept
+
+    def _set_up_targets(self, settings: SimulatedBroker, run: Run) -> Any:
+        """Write down what the size of targets depends on; return what must stay where it is."""
+        head, own_lots = self._head[0], np.array([instrument.lot_size for instrument in run.instruments] or [0.0])
+        head["lots"], head["counts_open"] = address(own_lots), settings.targets_count_open_orders
+        said = (
+            ("target_reserve", "target_reserve"),
+            ("target_lot", "target_lot"),
+            ("target_pays", "target_commission"),
+        )
+        for name, field in said:
+            head[name] = getattr(run.ledger, field, 0.0)
+        return own_lots
 
     # Orders -----------------------------------------------------------------------------------------
 
