@@ -723,6 +723,7 @@ class MatchingBroker(Participant):
             announce=self._announce,
             foresee_paths=self._foresee_tangles,
             forget=self._forget_what_is_quiet,
+            closed_out=self._closed_out,
         )
 
     def _forget_what_is_quiet(self) -> None:

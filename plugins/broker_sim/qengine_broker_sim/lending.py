@@ -42,10 +42,12 @@ class LentCore:
         announce: Callable[[], None],
         foresee_paths: Callable[[], None],
         forget: Callable[[], None],
+        closed_out: Mapping[int, str],
     ) -> None:
         self._head, self._books, self._table, self._forms = head, books, table, forms
         self._see, self._make_room, self._announce = see, make_room, announce
         self.foresee_paths, self.forget = foresee_paths, forget
+        self.closed_out = closed_out  # instruments that are traded no more, which compiled code does not ask about
         self.sim = address(head)
         self.resting = live(head["resting"])
         self.match_up_to: Callable[[int, int, int, int], int] = entries.match_up_to

@@ -83,6 +83,8 @@ class CompiledDriver(Participant):
         run = self._run
         against = [f"the risk rule {_use(rule)}" for rule in run.components["risk"]]
         against += [f"the position rule {_use(rule)}" for rule in run.components["position_rule"]]
+        ending = [part for part in run.components["financing"] if getattr(part, "ends_trading", False)]
+        against += [f"the financing {_use(part)}" for part in ending]
         if len(run.components["strategy"]) > 1:
             against.append("a second strategy")
         if len(run.ledger.accounts) > 1:
@@ -175,6 +177,8 @@ class CompiledDriver(Participant):
     def on_rows(self, segment: Segment, start: int, stop: int) -> int:
         if segment.block is not self._block:
             self._enter(segment.block)
+        if self._core.closed_out:
+            self._refuse("runs on after trading in an instrument has ended")
         core, lane, row, due = self._core, self._lane, start, self._agenda.next_key
         core.make_room(int(lane["most"]))
         lane["room"] = core.order_room

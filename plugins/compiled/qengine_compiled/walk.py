@@ -50,7 +50,8 @@ def _tell_fills(lane, row):
         number = at.told
         at.told += 1
         at.row = row
-        _call_at(at.on_fill, (at.memory, lane, lane, number))
+        if booking.fills_of(at.books)[number].order >= 0:  # a split is none
+            _call_at(at.on_fill, (at.memory, lane, lane, number))
 
 
 @inner

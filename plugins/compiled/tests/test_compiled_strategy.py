@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from qengine_compiled import IOC, CompiledStrategy
+from qengine_costs import Delistings, Splits
 from qengine_risk import MaxOrder, StopLoss
 from qengine_strategy import Strategy
 from qengine_strategy.testing import bars, drive
@@ -14,6 +17,8 @@ from qengine_strategy.testing import bars, drive
 from qengine_core.errors import ConfigError, QEngineError, RunError
 from qengine_core.plugin import Instrument
 
+DELISTED = Path(tempfile.mkdtemp()) / "delisted.csv"
+DELISTED.write_text("date,instrument\n2020-01-01,Q\n")
 LANES = pytest.mark.parametrize("lane", ["compiled", "event"])
 LEFT: dict[str, Any] = {}
 
@@ -230,6 +235,7 @@ class Idle(CompiledStrategy):
         ({"risk": [MaxOrder(quantity=1.0)]}, "the risk rule MaxOrder"),
         ({"position_rule": [StopLoss(fraction=0.1)]}, "the position rule StopLoss"),
         ({"broker": {"use": "simulated", "entry_latency": 5.0}}, "the broker's entry_latency"),
+        ({"financing": [Delistings(path=DELISTED)]}, "the financing Delistings"),
         ({"broker": {"use": "simulated", "fill_timing": "at-once"}}, "the broker's fill_timing = 'at-once'"),
         ({"broker": {"use": "simulated", "settlement_sessions": 2}}, "the broker's settlement_sessions = 2"),
         ({"broker": {"use": "simulated", "buying_power": "reg-t", "short_selling": True}}, "the broker's liquidation"),
@@ -373,3 +379,29 @@ def test_orders_sent_in_on_start_count_as_any():
     for lane in ("compiled", "event"):
         result = drive(Early(lane=lane), bars([1.0, 2.0, 3.0]))
         assert result.fills["price"].to_list() == [1.0]
+
+
+class Hearing(CompiledStrategy):
+    """Counts what it hears of."""
+
+    def on_start(self, ctx):
+        self.heard = 0.0
+
+    def on_bar(self, ctx, bar):
+        if ctx.now % 5 == 0 and ctx.position(bar.code) == 0:
+            ctx.buy(bar.code, 3)
+
+    def on_fill(self, ctx, fill):
+        self.heard += 1
+
+    def on_stop(self, ctx):
+        LEFT["heard"] = self.heard
+
+
+@LANES
+def test_a_split_is_no_fill_to_hear_of(lane, tmp_path):
+    (tmp_path / "splits.csv").write_text("ex_date,instrument,ratio\n2020-01-03,X,2.0\n")
+    parts = {"financing": [Splits(path=tmp_path / "splits.csv")]}
+    result = drive(Hearing(lane=lane), bars([10.0, 11.0, 6.0, 6.5, 7.0]), cash=100.0, **parts)
+    assert LEFT["heard"] == len(result.fills) == 1
+    assert result.positions["quantity"].to_list() == [3.0, 6.0]

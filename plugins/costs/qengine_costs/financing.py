@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from qengine_core.plugin import ConfigError, component, param
 
@@ -109,6 +109,8 @@ class Delistings:
     They close at the last price, or at what the table says is paid, at no cost; from then on orders are rejected as
     ``delisted``. A bar that is stamped after the close of the last session comes too late to count.
     """
+
+    ends_trading: ClassVar[bool] = True  # which not everybody can do with
 
     path: Path = param(
         help="Parquet or CSV with the columns instrument, date (of the last session) and, where it is not the last "
