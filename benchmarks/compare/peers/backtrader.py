@@ -123,18 +123,13 @@ def run(task: Task, strategy: type[Timed], commission: float = 0.0) -> Outcome:
 
 def frames(task: Task) -> list[pd.DataFrame]:
     """One frame an instrument."""
-    table, columns = task.table, ("open", "high", "low", "close", "volume")
+    table, columns = task.bars, ("open", "high", "low", "close", "volume")
     if task.workload in rules.RULES:
         panel, index = task.panel, pd.DatetimeIndex(task.panel.ts.astype("datetime64[ns]"))
         return [
             pd.DataFrame({name: panel.columns[name][:, column] for name in columns}, index=index)
             for column in range(len(panel.names))
         ]
-    if "price" in table:
-        table = dict.fromkeys(("open", "high", "low", "close"), table["price"]) | {
-            "ts": table["ts"],
-            "volume": table["size"],
-        }
     index = pd.DatetimeIndex(table["ts"].astype("datetime64[ns]"))
     return [pd.DataFrame({name: table[name] for name in columns}, index=index)]
 

@@ -129,12 +129,7 @@ def run(task: Task, strategy: type[Timed], commission: float = 0.0) -> Outcome:
 
 def prices(task: Task) -> pl.DataFrame:
     """A row an instrument and time."""
-    table = dict(task.table)
-    if "price" in table:
-        table = dict.fromkeys(("open", "high", "low", "close"), table["price"]) | {
-            "ts": table["ts"],
-            "volume": table["size"],
-        }
+    table = task.bars
     names = ["X"] if task.workload not in rules.RULES else task.panel.names
     symbols = pl.Series("symbol", names * (len(table["ts"]) // len(names)))
     return pl.DataFrame(table).with_columns(symbols, pl.col("ts").cast(pl.Datetime("ns")).dt.replace_time_zone("UTC"))

@@ -61,6 +61,15 @@ class Task:
         ts = read["ts"].cast(pa.int64()).to_numpy()
         return {"ts": ts} | {name: read[name].to_numpy() for name in names if name != "ts"}
 
+    @property
+    def bars(self) -> dict[str, np.ndarray]:
+        """The table for those who know bars alone: a print is a bar of one price."""
+        table = self.table
+        if "price" not in table:
+            return table
+        prices = dict.fromkeys(("open", "high", "low", "close"), table["price"])
+        return prices | {"ts": table["ts"], "volume": table["size"]}
+
     @cached_property
     def panel(self) -> Panel:
         """The table of a panel, which lists every instrument on every day, in the same order."""

@@ -251,13 +251,8 @@ class MatchingBroker(Participant):
         """Write down what the size of targets depends on; return what must stay where it is."""
         head, own_lots = self._head[0], np.array([instrument.lot_size for instrument in run.instruments] or [0.0])
         head["lots"], head["counts_open"] = address(own_lots), settings.targets_count_open_orders
-        said = (
-            ("target_reserve", "target_reserve"),
-            ("target_lot", "target_lot"),
-            ("target_pays", "target_commission"),
-        )
-        for name, field in said:
-            head[name] = getattr(run.ledger, field, 0.0)
+        for name in ("target_reserve", "target_lot", "target_commission"):
+            head[name] = getattr(run.ledger, name, 0.0)
         return own_lots
 
     # Orders -----------------------------------------------------------------------------------------
@@ -722,12 +717,9 @@ class MatchingBroker(Participant):
             make_room=self._make_room,
             announce=self._announce,
             foresee_paths=self._foresee_tangles,
-            forget=self._forget_what_is_quiet,
+            forget=self._ask_again,
             closed_out=self._closed_out,
         )
-
-    def _forget_what_is_quiet(self) -> None:
-        self._quiet_block = None
 
     def not_lendable(self) -> list[str]:
         """What stands against lending the core, in words."""

@@ -110,12 +110,7 @@ _search_at, _match_at = function_at(types.int64, (types.int64,) * 4), function_a
 @inner
 def _mark_up_to(sim, seen_by, row):
     """Bring the marks up to a row of the block under way."""
-    books, seen = heads_of(sim)[0].books, views_of(seen_by)[0]
-    stop = min(row + 1, seen.rows)
-    if stop > seen.marked:
-        codes = codes_at(seen.codes)
-        booking.mark_rows(books, codes, floats_at(seen.mark), seen.marked, stop)
-        seen.marked = stop
+    booking.mark_up_to(heads_of(sim)[0].books, seen_by, row)
 
 
 @inner

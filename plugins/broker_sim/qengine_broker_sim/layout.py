@@ -279,7 +279,7 @@ HEAD = np.dtype(
         *((name, "i8") for name in ("queue_model", "book")),  # places in the exchange's queue
         ("queue_exponent", "f8"),
         # Of targets: each instrument's own lot size, whether open orders count, and the ledger's say on their size.
-        *((name, "i8") for name in ("lots", "counts_open", "target_pays")),
+        *((name, "i8") for name in ("lots", "counts_open", "target_commission")),
         *((name, "f8") for name in ("target_reserve", "target_lot")),
         ("touch_key", "u8"),
         ("touch_probability", "f8"),

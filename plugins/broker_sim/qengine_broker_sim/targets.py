@@ -109,7 +109,7 @@ def _share(sim, account, code, fraction, equity):
     """The value of a fraction of equity, less what the ledger reserves for targets, and for what trading costs."""
     head = heads_of(sim)[0]
     equity -= head.target_reserve * equity
-    if head.target_pays:
+    if head.target_commission:
         equity -= _commission(sim, code, fraction * equity - _value(sim, account, code))
     return fraction * equity
 

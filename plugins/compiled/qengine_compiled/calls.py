@@ -13,10 +13,10 @@ import numpy as np
 from numba import types
 from numba.extending import overload_attribute, overload_method
 from qengine_broker_sim.layout import CANCELLED, EXITS_FIRST, FILLED, REASONS
-from qengine_broker_sim.resting import heads_of, orders_of, views_of
+from qengine_broker_sim.resting import heads_of, orders_of
 from qengine_broker_sim.targets import IMPOSSIBLE, NO_PRICE_YET, OF_EQUITY, SUBMIT, UNITS, VALUE
 from qengine_portfolio import booking
-from qengine_portfolio.native import codes_at, floats_at, function_at, inner, times_at
+from qengine_portfolio.native import floats_at, function_at, inner, times_at
 
 from qengine_compiled.lane import ContextType, address_of_lane, lanes_of
 from qengine_compiled.strategy import GTC
@@ -110,11 +110,7 @@ def _asking(stamp: str) -> Any:
             if not heads_of(at.sim)[0].counts_open:  # as Broker.pending has it
                 return 0.0
             return _pending_at(at.pending, (at.sim, np.int64(0), np.int64(code)))
-        seen = views_of(at.seen)[0]
-        stop = min(at.row + 1, seen.rows)
-        if stop > seen.marked:
-            booking.mark_rows(at.books, codes_at(seen.codes), floats_at(seen.mark), seen.marked, stop)
-            seen.marked = stop
+        booking.mark_up_to(at.books, at.seen, at.row)
         if what == _EQUITY:
             return booking.equity_of(at.books, 0)
         if what == _CASH:

@@ -9,7 +9,7 @@ from qengine_portfolio.native import address
 from qengine_portfolio.view import KINDS
 from qengine_strategy.context import Context
 from qengine_strategy.dense import Dense, instant_ends
-from qengine_strategy.interest import Interest
+from qengine_strategy.interest import CALLBACKS, Interest, interests_of, overrides, refuse_unheard
 
 from qengine_compiled.compiling import Memory, compile_callback, compile_questions, compile_walk, names_in
 from qengine_compiled.lane import LANE
@@ -17,27 +17,21 @@ from qengine_compiled.strategy import CompiledStrategy
 from qengine_compiled.walk import BROKER, PATHS, WENT
 from qengine_core.blocks import Block, Segment, StreamInfo
 from qengine_core.participant import Participant
-from qengine_core.plugin import BAR, QUOTE, SIGNAL, TRADE, ConfigError, Rank, did_you_mean
+from qengine_core.plugin import ConfigError, Rank
 
 if TYPE_CHECKING:
     from qengine_core.run import Run
 
-__all__ = ["CALLBACKS", "CompiledDriver", "overrides"]
+__all__ = ["CompiledDriver", "refuse_several_streams"]
 
-CALLBACKS = {BAR: "on_bar", TRADE: "on_trade", QUOTE: "on_quote", SIGNAL: "on_signal"}
 _FIXED = ("ts", "code", "count", "row")
 _MOST_ORDERS = 4_096
 
 
-def overrides(strategy: Any, method: str) -> bool:
-    """Whether a strategy has a callback of its own."""
-    return getattr(type(strategy), method) is not getattr(CompiledStrategy, method)
-
-
 def refuse_several_streams(strategy: CompiledStrategy, run: Run) -> None:
     """Blocks of several streams come in no order that a strategy could go by. Raises ConfigError."""
-    kinds = {kind for kind, method in CALLBACKS.items() if overrides(strategy, method)}
-    if overrides(strategy, "on_block") and sum(stream.kind in kinds for stream in run.streams) > 1:
+    kinds = {kind for kind, method in CALLBACKS.items() if overrides(strategy, CompiledStrategy, method)}
+    if overrides(strategy, CompiledStrategy, "on_block") and sum(stream.kind in kinds for stream in run.streams) > 1:
         raise ConfigError(
             f"Strategy {type(strategy).__name__} works on blocks (on_block, signals), for which one feed must have all "
             "its rows: put the data into one feed."
@@ -54,10 +48,11 @@ class CompiledDriver(Participant):
         self._name = type(strategy).__name__
         self._run, self._clock, self._agenda = run, run.clock, run.agenda
         self._kinds = [stream.kind for stream in run.streams]
-        self._callbacks = self._find_callbacks()
-        self._interests = {kind: Interest(method == "on_slice") for kind, method in self._callbacks.items()}
+        self._interests = interests_of(strategy, CompiledStrategy)
+        self._callbacks = {
+            kind: "on_slice" if interest.slices else CALLBACKS[kind] for kind, interest in self._interests.items()
+        }
         self._history = 0
-        self._started = False
         self._streams = {number for number, kind in enumerate(self._kinds) if kind in self._callbacks}
         self._refuse_what_cannot_be()
         refuse_several_streams(strategy, run)
@@ -71,12 +66,6 @@ class CompiledDriver(Participant):
         self._block: Block | None = None
         self._shapes = [_Shape(self._used_columns(stream), len(run.instruments)) for stream in run.streams]
         self._on_row: dict[int, int] = {}  # by stream
-
-    def _find_callbacks(self) -> dict[str, str]:
-        if overrides(self.strategy, "on_bar") and overrides(self.strategy, "on_slice"):
-            raise ConfigError(f"Strategy {self._name} overrides both on_bar and on_slice: choose one.")
-        found = {kind: method for kind, method in CALLBACKS.items() if overrides(self.strategy, method)}
-        return found | ({BAR: "on_slice"} if overrides(self.strategy, "on_slice") else {})
 
     def _refuse_what_cannot_be(self) -> None:
         """Raises ConfigError naming what the run has that the compiled lane has not."""
@@ -118,9 +107,7 @@ class CompiledDriver(Participant):
         if crossing:
             self._refuse("waits for prices to cross a level")
         if kind not in self._interests:
-            method = CALLBACKS.get(kind)
-            what = f"override {method} to receive it" if method else did_you_mean(kind, CALLBACKS)
-            raise ConfigError(f"Strategy {self._name} subscribes to {kind!r} without listening: {what}.")
+            refuse_unheard(self.strategy, kind)
         self._interests[kind] = Interest(self._interests[kind].slices, codes, every)
         self._history = max(self._history, history)
 
@@ -138,7 +125,6 @@ class CompiledDriver(Participant):
     def on_start(self) -> None:
         context = Context(self._run, self, 0)  # type: ignore[arg-type]
         self._call("on_start", context)
-        self._started = True
         memory = self._memory = Memory(self.strategy)
         for number in self._streams:
             method = self._callbacks[self._kinds[number]]
@@ -146,7 +132,7 @@ class CompiledDriver(Participant):
             self._on_row[number], kept = compile_callback(self.strategy, method, memory, columns)
             self._kept.append(kept)
         lane = self._lane
-        if overrides(self.strategy, "on_fill"):
+        if overrides(self.strategy, CompiledStrategy, "on_fill"):
             lane["on_fill"], kept = compile_callback(self.strategy, "on_fill", memory, None)
             self._kept.append(kept)
             self._core.pause_at_fills()
@@ -224,12 +210,13 @@ class CompiledDriver(Participant):
         kind, shape = self._kinds[block.stream], self._shapes[block.stream]
         self._block = block
         chosen = None
-        if overrides(self.strategy, "on_block"):
+        if overrides(self.strategy, CompiledStrategy, "on_block"):
             self._memory.write_back()
             chosen = self.strategy.on_block(block)
             self._memory.read()
         is_slice = self._interests[kind].slices
-        wanted, instants = self._wanted(block, kind) if chosen is None else (np.require(chosen, np.int64, ["C"]), None)
+        wanted, instants = self._wanted(block, kind) if chosen is None else (chosen, None)
+        wanted = None if wanted is None else np.ascontiguousarray(wanted, np.int64)
         lane["seen"], lane["ts"], lane["codes"] = self._core.enter(block), address(block.ts), address(block.instrument)
         lane["matches"] = kind in KINDS
         lane["wanted"], lane["wanted_count"], lane["place"] = (
@@ -245,17 +232,10 @@ class CompiledDriver(Participant):
 
     def _wanted(self, block: Block, kind: str) -> tuple[Any, Any]:
         """The rows of a block that the strategy wants (None: all), and of cross-sections which instants they end."""
-        key = (type(self), kind)
-        if key not in block.cache:
-            interest = self._interests[kind]
-            rows = interest.select(block)
-            instants = None if rows is None or not interest.slices else instant_ends(block).searchsorted(rows)
-            block.cache[key] = (
-                None if rows is None else np.ascontiguousarray(rows, np.int64),
-                None if instants is None else np.ascontiguousarray(instants, np.int64),
-            )
-        found: tuple[Any, Any] = block.cache[key]
-        return found
+        rows = self._interests[kind].chosen(block)
+        if rows is None or not self._interests[kind].slices:
+            return rows, None
+        return rows, instant_ends(block).searchsorted(rows)
 
     def end_segment(self, segment: Segment) -> None:
         """History reaches back over blocks in which nothing was delivered, too."""

@@ -12,8 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from qengine_strategy import Strategy
 from qengine_strategy.driver import StrategyDriver
+from qengine_strategy.interest import CALLBACKS, overrides
 
-from qengine_compiled.driver import CALLBACKS, overrides, refuse_several_streams
+from qengine_compiled.driver import refuse_several_streams
+from qengine_compiled.strategy import CompiledStrategy
 from qengine_core.plugin import ConfigError
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
     from qengine_strategy import Context
 
-    from qengine_compiled.strategy import CompiledStrategy
     from qengine_core.run import Run
 
 __all__ = ["event_driver"]
@@ -37,7 +38,7 @@ def event_driver(strategy: CompiledStrategy, run: Run) -> StrategyDriver:
     methods: dict[str, Any] = {
         name: _passing_on(calls, name)
         for name in (*CALLBACKS.values(), "on_slice", "on_fill")
-        if overrides(strategy, name)
+        if overrides(strategy, CompiledStrategy, name)
     }
     methods["on_start"] = lambda _, ctx: calls.start(ctx)
     methods["on_stop"] = lambda _, ctx: strategy.on_stop(ctx)
@@ -62,7 +63,7 @@ class _Calls:
     def __init__(self, strategy: CompiledStrategy, run: Run) -> None:
         self.strategy, self.run, self.codes = strategy, run, run.codes
         self.context: Any = None
-        self._looks_ahead = overrides(strategy, "on_block")
+        self._looks_ahead = overrides(strategy, CompiledStrategy, "on_block")
         self._block: Any = None
         self._rows: frozenset[int] | None = None
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 
 from qengine_portfolio.books import ACCOUNT, FILL, HEAD, INSTRUMENT, PAIR, POSITION
-from qengine_portfolio.native import carray, floats_at, inner, pointer, times_at
+from qengine_portfolio.native import carray, codes_at, floats_at, inner, pointer, times_at
+from qengine_portfolio.view import VIEW
 
 __all__ = [
     "accounts_of",
@@ -26,6 +27,7 @@ __all__ = [
     "instruments_of",
     "list_as_held",
     "mark_rows",
+    "mark_up_to",
     "marks_of",
     "opening_part",
     "place_of",
@@ -113,6 +115,16 @@ def mark_rows(books, codes, prices, start, stop):
             marks[codes[row]] = prices[row]
     if heads_of(books)[0].foreign:
         rates_by_marks(books)
+
+
+@inner
+def mark_up_to(books, seen_by, row):
+    """Bring the marks up to a row of a block, of which ``seen_by`` is the view."""
+    seen = carray(pointer(seen_by), 1, VIEW)[0]
+    stop = min(row + 1, seen.rows)
+    if stop > seen.marked:
+        mark_rows(books, codes_at(seen.codes), floats_at(seen.mark), seen.marked, stop)
+        seen.marked = stop
 
 
 @inner

@@ -7,9 +7,8 @@ from typing import Any
 from numba import njit
 
 from qengine_portfolio import booking, books, view
-from qengine_portfolio.booking import cash_of, equity_of, mark_rows, short_value_of
-from qengine_portfolio.native import carray, codes_at, direct, floats_at, pointer, stamp_of
-from qengine_portfolio.view import VIEW
+from qengine_portfolio.booking import cash_of, equity_of, short_value_of
+from qengine_portfolio.native import direct, stamp_of
 
 __all__ = ["CASH", "EQUITY", "SHORT_VALUE", "figure", "mark_up_to"]
 
@@ -23,12 +22,7 @@ def _entries(stamp: str) -> tuple[Any, ...]:
     def mark_up_to(books, seen_by, row):
         """Bring the marks up to a row of the block under way."""
         _ = stamp
-        seen = carray(pointer(seen_by), 1, VIEW)[0]
-        stop = min(row + 1, seen.rows)
-        if stop > seen.marked:
-            codes = codes_at(seen.codes)
-            mark_rows(books, codes, floats_at(seen.mark), seen.marked, stop)
-            seen.marked = stop
+        booking.mark_up_to(books, seen_by, row)
 
     @njit("float64(int64, int64, int64)", cache=True)
     def figure(books, account, which):

@@ -15,19 +15,17 @@ from qengine_core.plugin import (
     QUOTE,
     SIGNAL,
     TRADE,
-    ConfigError,
     Fill,
     MarginCall,
     OrderUpdate,
     Phase,
     Rank,
-    did_you_mean,
 )
 from qengine_strategy.context import Context
 from qengine_strategy.crossing import Levels, Watch
 from qengine_strategy.dense import Dense, instant_ends
 from qengine_strategy.events import Bar, Event, Quote, Signal, Slice, Trade
-from qengine_strategy.interest import Interest
+from qengine_strategy.interest import CALLBACKS, Interest, interests_of, overrides, refuse_unheard
 from qengine_strategy.sessions import SessionWatch
 from qengine_strategy.strategy import Strategy
 from qengine_strategy.timer import Timer
@@ -37,12 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["StrategyDriver"]
 
-_LANES: dict[str, tuple[str, type[Event]]] = {
-    BAR: ("on_bar", Bar),
-    TRADE: ("on_trade", Trade),
-    QUOTE: ("on_quote", Quote),
-    SIGNAL: ("on_signal", Signal),
-}
+_EVENTS: dict[str, type[Event]] = {BAR: Bar, TRADE: Trade, QUOTE: Quote, SIGNAL: Signal}
 
 # What resting orders are matched on.
 _MATCHED = frozenset({BAR, TRADE, QUOTE})
@@ -69,7 +62,7 @@ class StrategyDriver(Participant):
         self._names = tuple(instrument.name for instrument in run.instruments)
         self._kinds = [stream.kind for stream in run.streams]
         self._dense = [Dense(len(self._names)) for _ in run.streams]
-        self._interests = self._from_overrides()
+        self._interests = interests_of(strategy, Strategy)
         self._lanes: dict[str, _Lane] = {}
         self._lane: Any = _NO_LANE  # of the block under way, if all of its rows are wanted
         self._started = False
@@ -90,16 +83,7 @@ class StrategyDriver(Participant):
     # Interest ---------------------------------------------------------------------------------------
 
     def _overrides(self, method: str) -> bool:
-        return getattr(type(self.strategy), method) is not getattr(Strategy, method)
-
-    def _from_overrides(self) -> dict[str, Interest]:
-        """A strategy wants what it overrides."""
-        if self._overrides("on_bar") and self._overrides("on_slice"):
-            raise ConfigError(f"Strategy {self._name} overrides both on_bar and on_slice: choose one.")
-        found = {kind: Interest(False) for kind, (method, _) in _LANES.items() if self._overrides(method)}
-        if self._overrides("on_slice"):
-            found[BAR] = Interest(True)
-        return found
+        return overrides(self.strategy, Strategy, method)
 
     def _listen(self) -> None:
         strategy = self.strategy
@@ -133,9 +117,7 @@ class StrategyDriver(Participant):
     ) -> None:
         """Narrow the interest in one kind of event."""
         if kind not in self._interests:
-            method = _LANES[kind][0] if kind in _LANES else None
-            what = f"override {method} to receive it" if method else did_you_mean(kind, _LANES)
-            raise ConfigError(f"Strategy {self._name} subscribes to {kind!r} without listening: {what}.")
+            refuse_unheard(self.strategy, kind)
         since = self._clock.now if self._started else None
         self._interests[kind] = Interest(self._interests[kind].slices, codes, every, since, crossing)
         self._lane = _NO_LANE
@@ -149,7 +131,7 @@ class StrategyDriver(Participant):
         return self._levels.add(code, above, below)
 
     def follows(self, stream: StreamInfo) -> bool:
-        return stream.kind in self._interests or (bool(self._sessions) and stream.kind in _LANES)
+        return stream.kind in self._interests or (bool(self._sessions) and stream.kind in CALLBACKS)
 
     def next_row(self, segment: Segment, start: int, stop: int) -> int:
         if segment.block is self._lane.block:  # every row of it is wanted
@@ -200,7 +182,7 @@ class StrategyDriver(Participant):
                 return self._slices(block, interest, start, stop)
             return self._events(block, kind, interest, start, stop)
         except Exception as error:
-            self._blame(error, "on_slice" if interest.slices else _LANES[kind][0], None if interest.slices else block)
+            self._blame(error, "on_slice" if interest.slices else CALLBACKS[kind], None if interest.slices else block)
             raise
 
     # Walking with the broker's core ------------------------------------------------------------------------------
@@ -234,7 +216,7 @@ class StrategyDriver(Participant):
             return self._walk_events(block, kind, interest, start, stop)
         except Exception as error:
             if not getattr(error, "__notes__", None):
-                self._blame(error, *(("on_slice",) if interest.slices else (_LANES[kind][0], block)))
+                self._blame(error, *(("on_slice",) if interest.slices else (CALLBACKS[kind], block)))
             raise
 
     def _walk_events(self, block: Block, kind: str, interest: Interest, start: int, stop: int) -> int:
@@ -449,7 +431,7 @@ class _Lane:
     __slots__ = ("_event_class", "_names", "_sparse", "block", "callback", "cursor", "interest", "method", "wanted")
 
     def __init__(self, strategy: Strategy, block: Block, kind: str, interest: Interest, names: tuple[str, ...]) -> None:
-        self.method, self._event_class = _LANES[kind]
+        self.method, self._event_class = CALLBACKS[kind], _EVENTS[kind]
         self.callback: Callable[[Context, Any], None] = getattr(strategy, self.method)
         self.block = block
         self.interest = interest

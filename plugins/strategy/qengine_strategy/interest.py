@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 import re
+from typing import NoReturn
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from qengine_core.blocks import Block
-from qengine_core.plugin import ConfigError
+from qengine_core.plugin import BAR, QUOTE, SIGNAL, TRADE, ConfigError, did_you_mean
 from qengine_strategy.dense import instant_ends
 
-__all__ = ["Interest"]
+__all__ = ["CALLBACKS", "Interest", "interests_of", "overrides", "refuse_unheard"]
+
+CALLBACKS = {BAR: "on_bar", TRADE: "on_trade", QUOTE: "on_quote", SIGNAL: "on_signal"}
 
 _UNITS = {"s": 1_000_000_000, "m": 60_000_000_000, "h": 3_600_000_000_000, "d": 86_400_000_000_000}
 _CALENDAR = {"day": "datetime64[D]", "month": "datetime64[M]", "year": "datetime64[Y]"}
+
+
+def overrides(strategy: object, base: type, method: str) -> bool:
+    """Whether a strategy has a callback of its own, in place of its base class's."""
+    return getattr(type(strategy), method) is not getattr(base, method)
+
+
+def interests_of(strategy: object, base: type) -> dict[str, Interest]:
+    """A strategy wants what it overrides, by kind. Raises ConfigError for bars that are wanted in two ways."""
+    in_slices = overrides(strategy, base, "on_slice")
+    if in_slices and overrides(strategy, base, "on_bar"):
+        raise ConfigError(f"Strategy {type(strategy).__name__} overrides both on_bar and on_slice: choose one.")
+    found = {kind: Interest(False) for kind, method in CALLBACKS.items() if overrides(strategy, base, method)}
+    return found | ({BAR: Interest(True)} if in_slices else {})
+
+
+def refuse_unheard(strategy: object, kind: str) -> NoReturn:
+    """A strategy subscribes to what it does not listen to. Raises ConfigError that says what to override."""
+    what = f"override {CALLBACKS[kind]} to receive it" if kind in CALLBACKS else did_you_mean(kind, CALLBACKS)
+    raise ConfigError(f"Strategy {type(strategy).__name__} subscribes to {kind!r} without listening: {what}.")
 
 
 @attrs.define(eq=False)
@@ -52,15 +75,22 @@ class Interest:
     def rows(self, block: Block) -> list[int] | None:
         """The wanted rows of a block, ascending (a list, because few are looked up at a time); None for all."""
         if block is not self._block:
-            # Streams take turns, so a block may be left and come back to; its rows are counted once.
-            if self._key not in block.cache:
-                chosen = self.select(block)
-                block.cache[self._key] = None if chosen is None else chosen.tolist()
-            self._block, self._rows = block, block.cache[self._key]
+            key = (self._key, list)
+            if key not in block.cache:
+                chosen = self.chosen(block)
+                block.cache[key] = None if chosen is None else chosen.tolist()
+            self._block, self._rows = block, block.cache[key]
         return self._rows
 
-    def select(self, block: Block) -> npt.NDArray[np.int64] | None:
-        """The wanted rows of a block, to be asked for once a block and in order; None for all."""
+    def chosen(self, block: Block) -> npt.NDArray[np.int64] | None:
+        """The same as an array."""
+        # Streams take turns, so a block may be left and come back to; its rows are counted once.
+        if self._key not in block.cache:
+            block.cache[self._key] = self._select(block)
+        found: npt.NDArray[np.int64] | None = block.cache[self._key]
+        return found
+
+    def _select(self, block: Block) -> npt.NDArray[np.int64] | None:
         rows = self._named(block)
         if self.every is None or self.every == 1:
             return rows
