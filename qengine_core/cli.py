@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from qengine_core import __version__
 from qengine_core.errors import ConfigError, QEngineError, did_you_mean
+from qengine_core.garbage import rare_collections
 from qengine_core.manager import Plugins
 from qengine_core.roles import Command
 
@@ -26,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     want_traceback = "--traceback" in given
     try:
-        status = _main(given)
+        with rare_collections():
+            status = _main(given)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt as error:

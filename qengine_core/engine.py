@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from qengine_core.blocks import Source, StreamInfo
 from qengine_core.clock import SimulatedClock
 from qengine_core.compose import KINDS, Composition, compose
 from qengine_core.errors import ConfigError, QEngineError, RunError, did_you_mean
+from qengine_core.garbage import rare_collections
 from qengine_core.hookspecs import RunContext, RunFailed, RunFinished
 from qengine_core.loop import Loop, Progress
 from qengine_core.manager import Plugins
@@ -257,26 +257,12 @@ def _drive(run: Run, loop: Loop, timeline: Timeline, drive: Callable[..., None])
         run.clock.stand_at(int(first.block.ts[first.start]) - 1)
     for participant in run.participants:
         participant.on_start()
-    with _rare_collections():
+    with rare_collections():
         drive(loop, [] if first is None else itertools.chain([first], segments))
     run.clock.stand_at(loop.last_ts)
     for participant in reversed(run.participants):
         participant.on_stop()
         run.agenda.drain()
-
-
-@contextlib.contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Collect garbage rarely while the loop runs: orders and fills pile up, and none of them is garbage.
-
-    At the usual threshold the collector costs as much as all the rest of an order.
-    """
-    before = gc.get_threshold()
-    gc.set_threshold(50_000, 50, 1_000)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def _guarded(run: Run, drive: Callable[[], None]) -> None:
