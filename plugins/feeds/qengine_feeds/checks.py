@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -19,9 +19,8 @@ __all__ = ["Checks", "DataWarning"]
 Columns = Mapping[str, npt.NDArray[Any]]
 Bools = npt.NDArray[np.bool_]
 
-# Rows looked at together: what a check reads and writes then stays in the processor's cache, and a pass over fewer
-# rows costs as much to begin as to do.
-_WINDOW = 65_536
+# A kind of problem, the sentence (without a stop) about its first row, and how many rows have it.
+Finding = tuple[str, str, int]
 
 
 class DataWarning(UserWarning):
@@ -42,37 +41,47 @@ class Checks:
 
     def __init__(self, kind: str, mode: str, names: Sequence[str]) -> None:
         self._kind, self._mode, self._names = kind, mode, names
+        self._judges_nothing = mode == "off" or kind == "signal"
         self._counts: dict[str, int] = {}
         self._firsts: dict[str, str] = {}
 
-    def values(self, rows: Rows) -> None:
-        """Look at the values of some rows. Raises DataError for the first that cannot be right."""
-        if self._mode == "off" or self._kind == "signal":
-            return
-        sound, used = _SOUND[self._kind], [name for name in _USED[self._kind] if name in rows.columns]
-        for start in range(0, len(rows), _WINDOW):
-            window = {name: rows.columns[name][start : start + _WINDOW] for name in used}
-            if not sound(window):
-                self._name(rows, start, window)
+    def look(self, rows: Rows) -> tuple[bool, bool]:
+        """Whether all values of some rows can be right, and whether their times never go back."""
+        if self._judges_nothing:
+            return True, not np.any(rows.ts[1:] < rows.ts[:-1])
+        from qengine_feeds.sound import look_at
 
-    def _name(self, rows: Rows, start: int, window: Columns) -> None:
-        """The slow path: which rule is broken first, and where."""
-        broken = [(rule, rule.broken(window)) for rule in _rules(self._kind, window)]
+        return look_at(self._kind, rows.ts, rows.columns)
+
+    def wrong(self, rows: Rows) -> list[Finding]:
+        """What cannot be right in some rows, for ``note``. Raises DataError in place of the first finding."""
+        if self._judges_nothing:
+            return []
+        broken = [(rule, rule.broken(rows.columns)) for rule in _rules(self._kind, rows.columns)]
+        broken = [(rule, wrong) for rule, wrong in broken if wrong.any()]
+        if self._mode == "raise" and broken:
+            broken = [min(broken, key=lambda found: int(np.argmax(found[1])))]
+        findings = [self._finding(rows, rule, wrong) for rule, wrong in broken]
         if self._mode == "raise":
-            first = min((int(np.argmax(rows)), index) for index, (_, rows) in enumerate(broken) if rows.any())
-            broken = [broken[first[1]]]
-        for rule, wrong in broken:
-            if wrong.any():
-                row = start + int(np.argmax(wrong))
-                value = float(window[rule.column][row - start])
-                where = f"{rows.part.label}, row {rows.number(row)}, column {rule.column}"
-                what = "missing (null) or not a number" if np.isnan(value) else f"{value:.10g}"
-                self.found(
-                    f"{rule.column}: {rule.expected}",
-                    f"{where}, instrument {self._names[rows.rank[row]]} at {readable(int(rows.ts[row]))}: "
-                    f"the {rule.column} is {what}, but {rule.expected}",
-                    int(wrong.sum()),
-                )
+            self.note(findings)
+        return findings
+
+    def note(self, findings: Iterable[Finding]) -> None:
+        """Refuse or count what is wrong in rows that are delivered."""
+        for finding in findings:
+            self.found(*finding)
+
+    def _finding(self, rows: Rows, rule: _Rule, wrong: Bools) -> Finding:
+        row = int(np.argmax(wrong))
+        value = float(rows.columns[rule.column][row])
+        where = f"{rows.part.label}, row {rows.number(row)}, column {rule.column}"
+        what = "missing (null) or not a number" if np.isnan(value) else f"{value:.10g}"
+        return (
+            f"{rule.column}: {rule.expected}",
+            f"{where}, instrument {self._names[rows.rank[row]]} at {readable(int(rows.ts[row]))}: "
+            f"the {rule.column} is {what}, but {rule.expected}",
+            int(wrong.sum()),
+        )
 
     def found(self, problem: str, sentence: str, count: int = 1) -> None:
         """Refuse or count a problem. ``problem`` names its kind, ``sentence`` (without a stop) its first row."""
@@ -90,48 +99,12 @@ class Checks:
         self._counts.clear()
 
 
-# A comparison with NaN is false, so each of these refuses NaN without looking for it.
-def _sound_bars(columns: Columns) -> bool:
-    opened, high, low, close = (columns[name] for name in ("open", "high", "low", "close"))
-    return bool(
-        (low.min() > 0)
-        and (high.max() < np.inf)
-        and (low <= opened).all()
-        and (opened <= high).all()
-        and (low <= close).all()
-        and (close <= high).all()
-        and _are_amounts(columns.get("volume"))
-    )
-
-
-def _sound_trades(columns: Columns) -> bool:
-    price = columns["price"]
-    return bool(price.min() > 0 and price.max() < np.inf and _are_amounts(columns["size"]))
-
-
-def _sound_quotes(columns: Columns) -> bool:
-    bid, ask = columns["bid"], columns["ask"]
-    return bool(
-        bid.min() > 0
-        and ask.max() < np.inf
-        and (bid <= ask).all()
-        and _are_amounts(columns.get("bid_size"))
-        and _are_amounts(columns.get("ask_size"))
-    )
-
-
-def _are_amounts(values: npt.NDArray[Any] | None) -> bool:
-    return values is None or bool(values.min() >= 0 and values.max() < np.inf)
-
-
-_SOUND: Mapping[str, Callable[[Columns], bool]] = {"bar": _sound_bars, "trade": _sound_trades, "quote": _sound_quotes}
 _PRICES: Mapping[str, tuple[str, ...]] = {
     "bar": ("open", "high", "low", "close"),
     "trade": ("price",),
     "quote": ("bid", "ask"),
 }
 _AMOUNTS: Mapping[str, tuple[str, ...]] = {"bar": ("volume",), "trade": ("size",), "quote": ("bid_size", "ask_size")}
-_USED = {kind: _PRICES[kind] + _AMOUNTS[kind] for kind in _PRICES}
 
 
 def _rules(kind: str, columns: Columns) -> list[_Rule]:

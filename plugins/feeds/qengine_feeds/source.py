@@ -13,7 +13,7 @@ import pyarrow as pa
 from qengine_core.blocks import BLOCK_ROWS, Block, StreamInfo
 from qengine_core.plugin import ConfigError, DataError, Instrument, Phase, did_you_mean
 from qengine_feeds.ahead import ReadAhead
-from qengine_feeds.checks import Checks
+from qengine_feeds.checks import Checks, Finding
 from qengine_feeds.components import Detail, SyntheticFeed, TableFeed
 from qengine_feeds.features import Columns
 from qengine_feeds.layout import Layout, Rows
@@ -25,7 +25,6 @@ __all__ = ["TableSource", "instruments_of", "open_tables"]
 
 # Rows read at once, over all files that are open together, but never fewer than a block of each.
 _BATCH_ROWS = 1 << 18
-_FRAME_ROWS = 1 << 20  # of a frame in memory, whose batches are views
 # A thread costs more than it brings for a few blocks, and for many files open together what it has read ahead would
 # double the memory.
 _AHEAD_ROWS = 1 << 18
@@ -127,51 +126,56 @@ class TableSource:
 
                 # The thread that reads ahead does one thing after the other: it looks at stamps before it reads.
                 in_memory = reading.result_of(needs_sorting)
-                return self._runs_of(table, in_memory, reading.batches(table, others), reading)
+                looked = reading.items(table, others, self._looking(table, in_memory, reading))
+                return self._runs_of(table, in_memory, looked, reading)
 
             heads.append((_EARLIEST if known else table.first, runs))
         return heads[0][1](0) if len(heads) == 1 else merge(heads)
 
     def _runs_of(
-        self, table: _Table, in_memory: Callable[[], bool], batches: Iterator[_Batch], reading: _Pass
+        self, table: _Table, in_memory: Callable[[], bool], looked: Iterator[_Looked], reading: _Pass
     ) -> Iterator[Run]:
-        yield from (self._sorted if in_memory() else self._streamed)(table, batches, reading)
+        """One part: of those in time order run by run, of others whole and sorted; of equal times, as they came."""
+        runs = (Run.of(kept) for kept in self._delivered(looked, reading.checks))
+        if not in_memory():
+            yield from runs
+        elif held := list(runs):
+            whole = concatenate(held)
+            if self._feed.sort is None:
+                self._check_each_instrument(table, whole, reading.checks)
+            yield sort_by_time(whole)
 
-    def _streamed(self, table: _Table, batches: Iterator[_Batch], reading: _Pass) -> Iterator[Run]:
-        """One part that is sorted by time already, batch by batch."""
+    def _looking(self, table: _Table, in_memory: Callable[[], bool], reading: _Pass) -> _Look:
+        """What makes rows of a part's batches, one after another, and looks whether they can be right."""
         before: Rows | None = None
-        for rows in self._rows(table.layout, batches, reading.wanted):
-            self._refuse_disorder(table, before, rows)
-            before = rows
-            if rows.ts[0] >= self._end:
-                return
-            kept = self._kept(rows)
-            if len(kept):
-                reading.checks.values(kept)
-                yield Run.of(kept)
 
-    def _sorted(self, table: _Table, batches: Iterator[_Batch], reading: _Pass) -> Iterator[Run]:
-        """One part that is not sorted by time, read whole and sorted; of equal times, in the file's order."""
-        runs = []
-        for rows in self._rows(table.layout, batches, reading.wanted):
+        def look(batch: _Batch) -> _Looked | None:
+            nonlocal before
+            rows = table.layout.rows(batch[1], batch[0], self._stamps, self._ranks, reading.wanted)
+            is_sound, is_ordered = reading.checks.look(rows)
+            if not in_memory():
+                if not is_ordered or (before is not None and rows.ts[0] < before.ts[-1]):
+                    self._refuse_disorder(table, before, rows)
+                before = rows
+                if rows.ts[0] >= self._end:
+                    return None
             kept = self._kept(rows)
-            if len(kept):
-                reading.checks.values(kept)
-                runs.append(Run.of(kept))
-        if not runs:
-            return
-        whole = concatenate(runs)
-        if self._feed.sort is None:
-            self._check_each_instrument(table, whole, reading.checks)
-        yield sort_by_time(whole)
+            return kept, [] if is_sound or not len(kept) else reading.checks.wrong(kept)
 
-    def _rows(self, layout: Layout, batches: Iterator[_Batch], wanted: set[str]) -> Iterator[Rows]:
-        for first, batch in batches:
-            yield layout.rows(batch, first, self._stamps, self._ranks, wanted)
+        return look
+
+    @staticmethod
+    def _delivered(looked: Iterator[_Looked], checks: Checks) -> Iterator[Rows]:
+        """The rows that there are, once what is wrong in them has been noted."""
+        for kept, wrong in looked:
+            checks.note(wrong)
+            if len(kept):
+                yield kept
 
     def _read(self, layout: Layout) -> Iterator[Rows]:
         """A part's rows, by themselves: for looking at some of its columns."""
-        return self._rows(layout, _Reader(layout, _BATCH_ROWS).batches(set()), set())
+        for first, batch in _Reader(layout, _BATCH_ROWS).batches(set()):
+            yield layout.rows(batch, first, self._stamps, self._ranks, set())
 
     def _kept(self, rows: Rows) -> Rows:
         """The rows that the feed's start, end and instruments let through."""
@@ -272,6 +276,12 @@ class TableSource:
 # A batch of a part, and the part's row that is its first.
 _Batch = tuple[int, pa.RecordBatch]
 
+# The rows of a batch that the feed lets through, and what is wrong in them.
+_Looked = tuple[Rows, list[Finding]]
+
+# What looks at the next batch; None if there is nothing in it nor after it.
+_Look = Callable[[_Batch], _Looked | None]
+
 
 class _Pass:
     """One pass over a feed: its checks, the features that somebody has asked for, and what reads ahead."""
@@ -282,14 +292,17 @@ class _Pass:
         rows = sum(table.rows for table in tables if not isinstance(table.layout.part, FramePart))
         self._ahead = ReadAhead() if rows >= _AHEAD_ROWS else None
 
-    def batches(self, table: _Table, others: int) -> Iterator[_Batch]:
-        """A part's batches, while so many others are open. If they are read ahead, it begins now."""
-        is_frame = isinstance(table.layout.part, FramePart)
-        rows = _FRAME_ROWS if is_frame else max(BLOCK_ROWS, _BATCH_ROWS // max(1, others))
-        reader = _Reader(table.layout, rows)
+    def items(self, table: _Table, others: int, look: _Look) -> Iterator[_Looked]:
+        """A part's rows batch by batch, while so many others are open. If they are read ahead, it begins now."""
+        reader = _Reader(table.layout, max(BLOCK_ROWS, _BATCH_ROWS // max(1, others)))
+
+        def step(wanted: frozenset[str]) -> _Looked | None:
+            batch = reader.next(wanted)
+            return None if batch is None else look(batch)
+
         if self._ahead is None or others >= _AHEAD_FILES:
-            return reader.batches(self.wanted)
-        return self._ahead.items(lambda: functools.partial(reader.next, frozenset(self.wanted)), _AHEAD_BATCHES)
+            return iter(lambda: step(frozenset(self.wanted)), None)
+        return self._ahead.items(lambda: functools.partial(step, frozenset(self.wanted)), _AHEAD_BATCHES)
 
     def result_of(self, function: Callable[[], bool]) -> Callable[[], bool]:
         """What a function returns; it is called ahead of time, if anything is."""
