@@ -143,7 +143,7 @@ def compile_walk() -> Any:
     """The walk over rows, as Python calls it."""
     result, arguments = WALK
     with making("walk over rows"):
-        return native.direct(njit(result(*arguments), cache=True)(walking(STAMP)))
+        return native.direct(njit(result(*arguments), cache=True, nogil=True)(walking(STAMP)))
 
 
 @functools.cache

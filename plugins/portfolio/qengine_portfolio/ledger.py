@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
@@ -22,7 +23,7 @@ from qengine_portfolio.books import Books
 from qengine_portfolio.curve import equity_nb
 from qengine_portfolio.setup import books_of, seats_of
 from qengine_portfolio.splits import IS_SPLIT, split_positions
-from qengine_portfolio.view import Views
+from qengine_portfolio.view import MarketView, Views
 
 if TYPE_CHECKING:
     from qengine_core.run import Run
@@ -158,6 +159,19 @@ class LedgerBook(Participant):
         return counts
 
 
+@attrs.frozen(kw_only=True)
+class _Stretch:
+    """Rows of a block, and the numbers of the fills and cash flows since the stretch before."""
+
+    stream: int
+    view: MarketView
+    ts: npt.NDArray[np.int64]
+    codes: npt.NDArray[np.int32]
+    rows: slice
+    fills: slice
+    flows: slice
+
+
 class _Curve:
     """Collects what a segment brought to an account, fills and cash flows, and turns it, with prices, into samples.
 
@@ -195,7 +209,7 @@ class _Curve:
         self._chunks: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]] = []
         only_bars = all(kind == BAR for kind in self._stream_kinds)
         self._is_put_off = count == 1 and only_bars and currencies == 1
-        self._put_off: list[tuple[Any, ...]] = []
+        self._put_off: list[_Stretch] = []
         self._last: tuple[int, list[float]] | None = None
 
     def extend(self, segment: Segment) -> None:
@@ -203,33 +217,34 @@ class _Curve:
         block, books = segment.block, self._books
         if self._stream_kinds[block.stream] not in (BAR, TRADE, QUOTE):
             return
-        view = self._views.of(block)
-        recent = books.fills[self._booked : books.fill_count]
-        self._booked = books.fill_count
-        if len(books.names) > 1:
-            recent = recent[recent["account"] == self._number]
-        # A fill that happened off this block is due before the segment's first row.
-        fills = self._effects(recent, view.number, segment) if len(recent) else _NO_EFFECTS
-        if books.flows.count > self._flowed:
-            fills = self._with_flows(segment, *fills)
-        rows = slice(segment.start, segment.stop)
-        stretch = (block.stream, block.ts, block.instrument, view.mark, rows, fills)
+        stretch = _Stretch(
+            stream=block.stream,
+            view=self._views.of(block),
+            ts=block.ts,
+            codes=block.instrument,
+            rows=slice(segment.start, segment.stop),
+            fills=slice(self._booked, books.fill_count),
+            flows=slice(self._flowed, books.flows.count),
+        )
+        self._booked, self._flowed = books.fill_count, books.flows.count
         if self._is_put_off:
             self._put_off.append(stretch)
         else:
-            self._sample(*stretch)
+            self._sample(stretch)
 
-    def _sample(self, stream: int, ts: Any, codes: Any, marks: Any, rows: slice, fills: Any) -> None:
+    def _sample(self, stretch: _Stretch) -> None:
         """Walk a stretch of rows, with what happened to the account on them."""
+        ts, rows = stretch.ts, stretch.rows
+        fills = self._effects(stretch)
         due = self._next_ts[0]
-        if self._stream_kinds[stream] not in self._kinds:
+        if self._stream_kinds[stretch.stream] not in self._kinds:
             self._next_ts[0] = _NEVER  # its prices count, but only rows of an instant already sampled are sampled
         size = self._samples(ts, rows.start, rows.stop)
         out_ts, out = np.empty(size, np.int64), np.empty((size, self._width))
         written = equity_nb(
             ts,
-            codes,
-            marks,
+            stretch.codes,
+            stretch.view.mark,
             rows.start,
             rows.stop,
             self._interval,
@@ -250,35 +265,43 @@ class _Curve:
         if written:
             self._chunks.append((out_ts, out) if written == size else (out_ts[:written].copy(), out[:written].copy()))
 
-    def _effects(self, fills: npt.NDArray[Any], block: int, segment: Segment) -> tuple[npt.NDArray[Any], ...]:
+    def _effects(self, stretch: _Stretch) -> tuple[npt.NDArray[Any], ...]:
         """On which row each fill happened, and what it changed: of what, how much, and cash in which currency.
 
-        A split changes no cash: in place of it stands the ratio, and in place of the currency -1.
+        A fill that happened off the stretch's block is due before its first row. A split changes no cash: in place of
+        it stands the ratio, and in place of the currency -1.
         """
+        fills = self._books.fills[stretch.fills]
+        if len(self._books.names) > 1:
+            fills = fills[fills["account"] == self._number]
+        has_flows = stretch.flows.stop > stretch.flows.start
+        if not len(fills):
+            return self._with_flows(stretch, *_NO_EFFECTS) if has_flows else _NO_EFFECTS
         codes = fills["code"].astype(np.int32)
         quantities = fills["side"] * fills["quantity"]
         cash = -fills["price"] * quantities * self._multipliers[codes] - fills["commission"]
         if self._converts:
             cash = cash * fills["fx_rate"]
-        rows, currencies = np.where(fills["block"] == block, fills["row"], -1), self._paid_in[codes]
+        rows = np.where(fills["block"] == stretch.view.number, fills["row"], -1)
+        currencies = self._paid_in[codes]
         is_split = fills["order"] == IS_SPLIT
         if is_split.any():
-            ts = segment.block.ts[segment.start : segment.stop]
-            rows = np.where(is_split, segment.start + np.searchsorted(ts, fills["ts"]), rows)
+            ts = stretch.ts[stretch.rows]
+            rows = np.where(is_split, stretch.rows.start + np.searchsorted(ts, fills["ts"]), rows)
             rows = np.maximum.accumulate(rows)
             currencies, cash = np.where(is_split, np.int32(-1), currencies), np.where(is_split, fills["slippage"], cash)
-        return rows, codes, quantities, currencies, cash
+        effects = rows, codes, quantities, currencies, cash
+        return self._with_flows(stretch, *effects) if has_flows else effects
 
-    def _with_flows(self, segment: Segment, rows: Any, *effects: Any) -> tuple[Any, ...]:
-        """Fills, and the cash flows since the segment before among them, each from the first row at or after its time.
+    def _with_flows(self, stretch: _Stretch, rows: Any, *effects: Any) -> tuple[Any, ...]:
+        """Fills, and the cash flows of a stretch among them, each from the first row at or after its time.
 
         A flow is a fill of no quantity.
         """
-        flows = self._books.flows.records[self._flowed :]
-        self._flowed = self._books.flows.count
+        flows = self._books.flows.records[stretch.flows]
         flows = flows[flows["account"] == self._number]
-        ts = segment.block.ts[segment.start : segment.stop]
-        rows = np.concatenate([rows, segment.start + np.searchsorted(ts, flows["ts"])])
+        ts = stretch.ts[stretch.rows]
+        rows = np.concatenate([rows, stretch.rows.start + np.searchsorted(ts, flows["ts"])])
         order = np.argsort(rows, kind="stable")
         nothing, currencies = np.zeros(len(flows)), flows["currency"].astype(np.int32)
         added = (nothing.astype(np.int32), nothing, currencies, flows["amount"])
@@ -304,7 +327,7 @@ class _Curve:
     def samples(self) -> tables.Samples:
         """Everything that was sampled; of an instant that comes more than once, the last counts."""
         for stretch in self._put_off:
-            self._sample(*stretch)
+            self._sample(stretch)
         self._put_off.clear()
         if self._last is not None:
             now, last = self._last

@@ -177,7 +177,7 @@ def stamp_of(*modules: ModuleType) -> str:
 
 def address(array: npt.NDArray[Any]) -> int:
     """Where an array's first element is."""
-    place: int = array.__array_interface__["data"][0]  # a third of the price of ``ctypes.data``
+    place: int = array.ctypes.data  # ``__array_interface__`` describes the whole dtype of records first
     return place
 
 

@@ -52,7 +52,8 @@ class MarketView:
         if kind == QUOTE:
             self._columns["depth"] = levels_of(self._columns, block)
             levels = len(self._columns["depth"])
-        places = {id(column): address(column) for column in self._columns.values() if column is not None}
+        different = {id(column): column for column in self._columns.values() if column is not None}
+        places = {number: address(column) for number, column in different.items()}
         known = {name: places.get(id(column), 0) for name, column in self._columns.items()}
         known |= {"rows": len(block), "kind": KINDS[kind], "grade": grade, "number": number, "levels": levels}
         self._record = np.array([tuple(known.get(name, 0) for name in _VIEW_NAMES)], VIEW)
