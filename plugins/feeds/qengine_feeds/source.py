@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import attrs
@@ -31,6 +31,7 @@ _AHEAD_ROWS = 1 << 18
 _AHEAD_FILES = 8
 _AHEAD_BATCHES = 2
 _SORTED_IN_MEMORY_ROWS = 5_000_000
+_HELD_ROWS = 1_000_000  # a part that may have to be sorted is read once if it has no more, else first its stamps
 _EARLIEST = int(np.iinfo(np.int64).min)
 _LATEST = int(np.iinfo(np.int64).max)
 
@@ -117,52 +118,36 @@ class TableSource:
         """All rows by time, in runs of any length."""
         heads: list[tuple[int, Opener]] = []
         for table in self._tables:
-            # Where the first row is known to be the earliest, it is soon enough to look at all stamps in its turn.
-            known = None if table.starts_earliest else self._needs_sorting(table)
+            sorts = self._sorts(table)
+            # Where the first row is known to be the earliest, it is soon enough to look at the others in its turn.
+            if sorts is None and not table.starts_earliest:
+                sorts = self._goes_back(table)
 
-            def runs(others: int, table: _Table = table, known: bool | None = known) -> Iterator[Run]:
-                def needs_sorting() -> bool:
-                    return self._needs_sorting(table) if known is None else known
+            def runs(others: int, table: _Table = table, sorts: bool | None = sorts) -> Iterator[Run]:
+                is_held = sorts is None and table.rows <= _HELD_ROWS
+                if sorts is None and not is_held:
+                    # The thread that reads ahead does one thing after the other: it looks at stamps before it reads.
+                    decide = reading.result_of(lambda: self._goes_back(table))
+                else:
+                    decide = functools.partial(bool, sorts)
+                looker = _Looker(self, table, decide, is_held, reading)
+                return self._runs_of(looker, reading.items(table, others, looker))
 
-                # The thread that reads ahead does one thing after the other: it looks at stamps before it reads.
-                in_memory = reading.result_of(needs_sorting)
-                looked = reading.items(table, others, self._looking(table, in_memory, reading))
-                return self._runs_of(table, in_memory, looked, reading)
-
-            heads.append((_EARLIEST if known else table.first, runs))
+            heads.append((_EARLIEST if sorts else table.first, runs))
         return heads[0][1](0) if len(heads) == 1 else merge(heads)
 
-    def _runs_of(
-        self, table: _Table, in_memory: Callable[[], bool], looked: Iterator[_Looked], reading: _Pass
-    ) -> Iterator[Run]:
-        """One part: of those in time order run by run, of others whole and sorted; of equal times, as they came."""
-        runs = (Run.of(kept) for kept in self._delivered(looked, reading.checks))
-        if not in_memory():
+    def _runs_of(self, looker: _Looker, looked: Iterator[_Looked]) -> Iterator[Run]:
+        """One part: run by run if it is in time order, else whole and sorted; of equal times, as they came."""
+        runs: Iterable[Run] = (Run.of(kept) for kept in self._delivered(looked, looker.checks))
+        if looker.is_held:
+            runs = list(runs)
+        if not looker.sorts():
             yield from runs
         elif held := list(runs):
             whole = concatenate(held)
             if self._feed.sort is None:
-                self._check_each_instrument(table, whole, reading.checks)
+                self._check_each_instrument(looker.table, whole, looker.checks)
             yield sort_by_time(whole)
-
-    def _looking(self, table: _Table, in_memory: Callable[[], bool], reading: _Pass) -> _Look:
-        """What makes rows of a part's batches, one after another, and looks whether they can be right."""
-        before: Rows | None = None
-
-        def look(batch: _Batch) -> _Looked | None:
-            nonlocal before
-            rows = table.layout.rows(batch[1], batch[0], self._stamps, self._ranks, reading.wanted)
-            is_sound, is_ordered = reading.checks.look(rows)
-            if not in_memory():
-                if not is_ordered or (before is not None and rows.ts[0] < before.ts[-1]):
-                    self._refuse_disorder(table, before, rows)
-                before = rows
-                if rows.ts[0] >= self._end:
-                    return None
-            kept = self._kept(rows)
-            return kept, [] if is_sound or not len(kept) else reading.checks.wrong(kept)
-
-        return look
 
     @staticmethod
     def _delivered(looked: Iterator[_Looked], checks: Checks) -> Iterator[Rows]:
@@ -177,7 +162,15 @@ class TableSource:
         for first, batch in _Reader(layout, _BATCH_ROWS).batches(set()):
             yield layout.rows(batch, first, self._stamps, self._ranks, set())
 
-    def _kept(self, rows: Rows) -> Rows:
+    def rows(self, table: _Table, batch: _Batch, wanted: set[str]) -> Rows:
+        """The rows of a batch; a feature that somebody reads is noted as ``wanted``."""
+        return table.layout.rows(batch[1], batch[0], self._stamps, self._ranks, wanted)
+
+    def is_after_end(self, rows: Rows) -> bool:
+        """Whether no row, nor any later one, is before the feed's end."""
+        return bool(rows.ts[0] >= self._end)
+
+    def kept(self, rows: Rows) -> Rows:
         """The rows that the feed's start, end and instruments let through."""
         keep = None
         if self._feed.instruments is not None and rows.rank.min() < 0:
@@ -187,12 +180,14 @@ class TableSource:
             keep = inside if keep is None else keep & inside
         return rows if keep is None or keep.all() else rows.where(keep)
 
-    def _needs_sorting(self, table: _Table) -> bool:
-        """Whether to sort a part in memory: on request, or if it is small, of several instruments and not by time."""
+    def _sorts(self, table: _Table) -> bool | None:
+        """Whether to sort a part in memory: on request, or (None) if it goes back, being small and of several."""
         if self._feed.sort is not None:
             return self._feed.sort
-        if not table.several or table.rows > _SORTED_IN_MEMORY_ROWS:
-            return False
+        return None if table.several and table.rows <= _SORTED_IN_MEMORY_ROWS else False
+
+    def _goes_back(self, table: _Table) -> bool:
+        """Whether a part is not in time order."""
         last = _EARLIEST
         for rows in self._read(attrs.evolve(table.layout.bare, instrument=None)):
             if rows.ts[0] < last or np.any(rows.ts[1:] < rows.ts[:-1]):
@@ -200,7 +195,7 @@ class TableSource:
             last = int(rows.ts[-1])
         return False
 
-    def _refuse_disorder(self, table: _Table, before: Rows | None, rows: Rows) -> None:
+    def refuse_disorder(self, table: _Table, before: Rows | None, rows: Rows) -> None:
         """Time must not go back within a part that is streamed, whatever ``validate`` says."""
         back = rows.ts[1:] < rows.ts[:-1]
         if before is not None and rows.ts[0] < before.ts[-1]:
@@ -279,8 +274,40 @@ _Batch = tuple[int, pa.RecordBatch]
 # The rows of a batch that the feed lets through, and what is wrong in them.
 _Looked = tuple[Rows, list[Finding]]
 
-# What looks at the next batch; None if there is nothing in it nor after it.
-_Look = Callable[[_Batch], _Looked | None]
+
+class _Looker:
+    """Makes rows of a part's batches, one after another, and looks whether they can be right.
+
+    Of a part that ``is_held``, that is read as a whole before anything is done with it, this also finds out whether
+    it has to be sorted; of others ``sorts`` is known before.
+    """
+
+    def __init__(
+        self, source: TableSource, table: _Table, sorts: Callable[[], bool], is_held: bool, reading: _Pass
+    ) -> None:
+        self.table, self.is_held, self.checks = table, is_held, reading.checks
+        self._source, self._wanted, self._sorts = source, reading.wanted, sorts
+        self._goes_back = False
+        self._before: Rows | None = None
+
+    def sorts(self) -> bool:
+        """Whether the part is to be sorted; of one that is held, once all of it has been looked at."""
+        return self._goes_back if self.is_held else self._sorts()
+
+    def __call__(self, batch: _Batch) -> _Looked | None:
+        source, before = self._source, self._before
+        rows = source.rows(self.table, batch, self._wanted)
+        is_sound, is_ordered = self.checks.look(rows)
+        is_ordered = is_ordered and (before is None or bool(rows.ts[0] >= before.ts[-1]))
+        self._before = rows
+        self._goes_back |= not is_ordered
+        if not self.is_held and not self._sorts():
+            if not is_ordered:
+                source.refuse_disorder(self.table, before, rows)
+            if source.is_after_end(rows):
+                return None
+        kept = source.kept(rows)
+        return kept, [] if is_sound or not len(kept) else self.checks.wrong(kept)
 
 
 class _Pass:
@@ -292,9 +319,10 @@ class _Pass:
         rows = sum(table.rows for table in tables if not isinstance(table.layout.part, FramePart))
         self._ahead = ReadAhead() if rows >= _AHEAD_ROWS else None
 
-    def items(self, table: _Table, others: int, look: _Look) -> Iterator[_Looked]:
+    def items(self, table: _Table, others: int, look: _Looker) -> Iterator[_Looked]:
         """A part's rows batch by batch, while so many others are open. If they are read ahead, it begins now."""
-        reader = _Reader(table.layout, max(BLOCK_ROWS, _BATCH_ROWS // max(1, others)))
+        rows = table.rows if look.is_held else max(BLOCK_ROWS, _BATCH_ROWS // max(1, others))
+        reader = _Reader(table.layout, rows)
 
         def step(wanted: frozenset[str]) -> _Looked | None:
             batch = reader.next(wanted)

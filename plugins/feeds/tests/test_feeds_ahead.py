@@ -45,12 +45,19 @@ def told(feed):
     return found
 
 
+def flat(blocks):
+    """The rows of some blocks, wherever these were cut."""
+    columns = [[ts, codes, *columns.values()] for ts, codes, columns in blocks]
+    return [sum(parts, []) for parts in zip(*columns, strict=True)]
+
+
 @pytest.fixture
 def small(monkeypatch):
-    """Blocks of 64 rows, batches of 128, and a thread for whatever has 256."""
+    """Blocks of 64 rows, batches of 128, files of 100 read whole if need be, and a thread for whatever has 256."""
     monkeypatch.setattr(source_module, "BLOCK_ROWS", 64)
     monkeypatch.setattr(source_module, "_BATCH_ROWS", 128)
     monkeypatch.setattr(source_module, "_AHEAD_ROWS", 256)
+    monkeypatch.setattr(source_module, "_HELD_ROWS", 100)
 
 
 def without(monkeypatch, make):
@@ -68,9 +75,11 @@ LAYOUTS = {
 
 
 @pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("held", [100, 10_000])
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_the_same_blocks_come_with_and_without_a_thread(layout, ending, tmp_path, monkeypatch):
+def test_the_same_blocks_come_with_and_without_a_thread(layout, ending, held, tmp_path, monkeypatch):
+    monkeypatch.setattr(source_module, "_HELD_ROWS", held)
     for number, (first, rows) in enumerate(LAYOUTS[layout]):
         frame = bars(first, rows, names=(f"A{number}", f"B{number}"))
         getattr(frame, f"write_{ending}")(tmp_path / f"{number}.{ending}")
@@ -79,8 +88,11 @@ def test_the_same_blocks_come_with_and_without_a_thread(layout, ending, tmp_path
     next(blocks)
     assert len(readers()) == 1
     blocks.close()
-    assert told(feed) == without(monkeypatch, lambda: told(feed))
+    found = told(feed)
+    assert found == without(monkeypatch, lambda: told(feed))
     assert not readers()
+    monkeypatch.setattr(source_module, "_HELD_ROWS", 0)
+    assert flat(found) == flat(told(feed))
 
 
 @pytest.mark.usefixtures("small")

@@ -42,6 +42,7 @@ def small(monkeypatch):
     monkeypatch.setattr(source_module, "BLOCK_ROWS", 64)
     monkeypatch.setattr(source_module, "_BATCH_ROWS", 128)
     monkeypatch.setattr(source_module, "_AHEAD_ROWS", 256)
+    monkeypatch.setattr(source_module, "_HELD_ROWS", 100)
 
 
 @pytest.fixture
