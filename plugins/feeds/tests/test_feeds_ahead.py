@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import warnings
 
@@ -48,7 +49,7 @@ def told(feed):
 def flat(blocks):
     """The rows of some blocks, wherever these were cut."""
     columns = [[ts, codes, *columns.values()] for ts, codes, columns in blocks]
-    return [sum(parts, []) for parts in zip(*columns, strict=True)]
+    return [list(itertools.chain(*parts)) for parts in zip(*columns, strict=True)]
 
 
 @pytest.fixture
