@@ -39,7 +39,7 @@ from qengine_broker_sim.layout import (
     TIMES_IN_FORCE,
     TRADES,
 )
-from qengine_broker_sim.lending import LentCore, not_lendable
+from qengine_broker_sim.lending import LentCore, Slips, not_lendable, takes_slips
 from qengine_broker_sim.orders import Interned, OrderTable, SentOrders, SimulatedOrder
 from qengine_core.blocks import Block, Segment, StreamInfo
 from qengine_core.participant import Participant
@@ -176,6 +176,7 @@ class MatchingBroker(Participant):
         self._foresees_tangles = settings.matching_order == "in-turn"  # which knows no paths
         self._settings = settings
         self._interrupts = True  # whoever walks rows when something changes here
+        self._slips: Slips | None = None
         self._lent: frozenset[int] = frozenset()  # the streams whose rows somebody else matches
         self._closed_out: dict[int, str] = {}  # the instruments that are traded no more, and why
         # The rows known to fill nothing, and the row up to which matching is done.
@@ -708,6 +709,8 @@ class MatchingBroker(Participant):
         head["match"], head["search"] = entries.place_of(self._match_name), entries.place_of("search")
         head["fills_per_order"] = self._fills_per_order
         self._interrupts = False  # nobody has to be asked again: who walks the rows asks the core at each
+        if takes_slips(self._settings, head, self._books):
+            self._slips = Slips(head, self._books, _BLANK)
         return LentCore(
             head=head,
             books=self._books,
@@ -719,6 +722,7 @@ class MatchingBroker(Participant):
             foresee_paths=self._foresee_tangles,
             forget=self._ask_again,
             closed_out=self._closed_out,
+            slips=self._slips,
         )
 
     def not_lendable(self) -> list[str]:
@@ -741,6 +745,8 @@ class MatchingBroker(Participant):
         self, code: int | None = None, account: int | None = None, *, of_rules: bool = False
     ) -> Sequence[Order]:
         """Orders that can still fill, oldest first; of one instrument or account, with those of rules or without."""
+        if self._slips is not None:
+            self._slips.let_rest()
         if not self._open[0]:
             return []
         following, owners = self._table.fields["next"], self._table.fields["account"]
@@ -923,6 +929,8 @@ class MatchingBroker(Participant):
         }
 
     def counts(self) -> Mapping[str, Any]:
+        if self._slips is not None:
+            self._slips.write()
         records = self._table.records[: self._order_count[0]]
         return {
             "orders": len(records),

@@ -38,6 +38,7 @@ from qengine_broker_sim import (
     power,
     prices,
     resting,
+    slips,
     standing,
     states,
     targets,
@@ -94,8 +95,9 @@ from qengine_broker_sim.margin import excess_at, margin_of, next_breach
 from qengine_broker_sim.matching import TANGLE, match_instant, match_tangle
 from qengine_broker_sim.progress import making
 from qengine_broker_sim.resting import forms_of, heads_of, link, next_match, orders_of, queues_of, refresh, views_of
+from qengine_broker_sim.slips import SETTLE, WRITE, let_rest, make_whole, send_on_slip, settle_slip, write_slips
 from qengine_broker_sim.standing import fills_at_all, next_standing, note_quotes, stand
-from qengine_broker_sim.targets import in_flight, towards
+from qengine_broker_sim.targets import SUBMIT, in_flight, towards
 from qengine_broker_sim.targets import rebalance as rebalance_to
 
 __all__ = ["address_for", "everything", "place_of"]  # and the entry points, which are made when they are asked for
@@ -104,6 +106,7 @@ __all__ = ["address_for", "everything", "place_of"]  # and the entry points, whi
 # By address, where a run needs it: what an order does as it arrives, besides coming to rest.
 _ARRIVAL = (types.void, (*[types.int64] * 5,))
 _arrival_at = function_at(*_ARRIVAL)
+_submit_at, _settle_slip_at = function_at(*SUBMIT), function_at(*SETTLE)
 _search_at, _match_at = function_at(types.int64, (types.int64,) * 4), function_at(types.int64, (types.int64,) * 3)
 
 
@@ -277,7 +280,7 @@ def _amend(sim, seen_by, row, index, now, quantity, limit, trigger, trail):
     sold = position.selling, position.sellers
     owed = owner.reserved, owner.reservations, order.reserved, order.has_reserved, order.counts_selling
     before = order.quantity, order.limit, order.trigger, order.trail
-    release(sim, index, order.quantity - order.filled, YES)
+    release(sim, order, order.quantity - order.filled, YES)
     order.quantity = quantity if quantity == quantity else order.quantity
     order.limit = limit if limit == limit else order.limit
     order.trigger = trigger if trigger == trigger else order.trigger
@@ -367,6 +370,24 @@ def _sending(stamp: str) -> tuple[Any, ...]:
         return index
 
     return (submit,)
+
+
+def _slipping(stamp: str) -> tuple[Any, ...]:
+    """What sends orders where those at market may be kept on slips."""
+
+    @njit(SUBMIT[0](*SUBMIT[1]), cache=True)
+    def slip(sim, seen_by, row, now, code, side, quantity, limit, trigger, form, name, arrives):
+        """Send an order as ``submit`` does, on a slip if it is plain and alone."""
+        _ = stamp
+        if limit != limit and trigger != trigger and form == 0 and name == 0:
+            index = send_on_slip(sim, seen_by, row, now, side, quantity)
+            if index >= 0:
+                return index
+        make_whole(sim, NO)
+        where = sim, seen_by, row, now, code, side
+        return _submit_at(heads_of(sim)[0].submit, (*where, quantity, limit, trigger, form, name, arrives))
+
+    return (slip,)
 
 
 def _arriving(stamp: str) -> tuple[Any, ...]:
@@ -582,6 +603,10 @@ def _advancing(stamp: str) -> tuple[Any, ...]:
         rules = booking.heads_of(head.books)[0]
         row = max(row, head.done)
         while row < stop and head.resting:
+            if head.slip_open:
+                done = _settle_slip_at(head.settle_slip, (sim, seen_by, row))
+                row = max(row, done)
+                continue
             found = _search_at(head.search, (sim, seen_by, row, stop))
             if found >= stop:
                 break
@@ -678,9 +703,10 @@ _COMPILED = (
     power,
     prices,
 )
-_STAMP = stamp_of(booking, books, view, *_COMPILED, resting, standing, states, targets, trades)
+_STAMP = stamp_of(booking, books, view, *_COMPILED, resting, slips, standing, states, targets, trades)
 _GROUPS: dict[tuple[str, ...], Callable[[str], tuple[Any, ...]]] = {
     ("submit",): _sending,
+    ("slip",): _slipping,
     ("arrive",): _arriving,
     ("settle",): _settling,
     ("amend",): _changing,
@@ -773,12 +799,36 @@ def _acting(stamp: str) -> Callable[..., Any]:
     return arrival
 
 
+def _settling_slips(stamp: str) -> Callable[..., Any]:
+    """What fills an order on a slip."""
+
+    def settle(sim, view, row):
+        _ = stamp
+        return settle_slip(sim, view, row)
+
+    return settle
+
+
+def _writing_slips(stamp: str) -> Callable[..., Any]:
+    """What writes the records of orders on slips."""
+
+    def write(sim, everything):
+        _ = stamp
+        if everything:
+            write_slips(sim)
+        let_rest(sim)
+
+    return write
+
+
 _BY_ADDRESS = {
     "execute": (_executing, EXECUTE),
     "walk": (_walking, WALK),
     "tangle": (_tangling, TANGLE),
     "arrival": (_acting, _ARRIVAL),
     "by_trade": (_trading, SETTLE_BY_TRADE),
+    "settle_slip": (_settling_slips, SETTLE),
+    "write_slips": (_writing_slips, WRITE),
 }
 
 

@@ -66,6 +66,7 @@ __all__ = [
     "close",
     "close_group",
     "count_ambiguous",
+    "covered_of",
     "covers_all",
     "execute",
     "execute_part",
@@ -73,11 +74,14 @@ __all__ = [
     "follow_mark",
     "is_open",
     "is_stop_limit",
+    "recall_month",
     "release",
+    "reserve",
     "resize_children",
     "set_limit",
     "settle_by_trade",
     "settle_part",
+    "slipped",
     "snap_prices",
     "token_of",
     "whole_lots",
@@ -140,14 +144,21 @@ def admit(sim, index, mark, now):
     """
     head, order = heads_of(sim)[0], orders_of(sim)[index]
     books = head.books
-    rules = booking.heads_of(books)[0]
-    form = forms_of(sim)[order.form]
-    if rules.foreign and booking.rate_of(books, order.code) != booking.rate_of(books, order.code):
+    if booking.heads_of(books)[0].foreign and booking.rate_of(books, order.code) != booking.rate_of(books, order.code):
         return NO_FX_RATE
     if head.admission != RESERVES:
         return judge_in_sequence(sim, index, mark, now) if head.admission == IN_SEQUENCE else NO_REASON
-    if order.parent >= 0 or form.reduce_only or (order.group >= 0 and order.group != index):
+    if order.parent >= 0 or forms_of(sim)[order.form].reduce_only or (order.group >= 0 and order.group != index):
         return NO_REASON
+    return reserve(sim, order, mark)
+
+
+@inner
+def reserve(sim, order, mark):
+    """What ``admit`` does of an order that may open a position, where orders reserve what they may cost."""
+    head = heads_of(sim)[0]
+    books = head.books
+    rules = booking.heads_of(books)[0]
     account, code, quantity, sells = order.account, order.code, order.quantity, order.side < 0
     position = booking.positions_of(books)[booking.place_of(books, account, code)]
     opening = booking.opening_part(position.quantity, order.side, quantity, position.selling if sells else 0.0)
@@ -198,9 +209,9 @@ def _stop_selling(position, order, quantity, is_over):
 
 
 @inner
-def release(sim, index, quantity, is_over):
+def release(sim, order, quantity, is_over):
     """``quantity`` of an order has filled or been given up: free its share of the reservation."""
-    books, order = heads_of(sim)[0].books, orders_of(sim)[index]
+    books = heads_of(sim)[0].books
     place = booking.place_of(books, order.account, order.code)
     _stop_selling(booking.positions_of(books)[place], order, quantity, is_over)
     if not order.has_reserved:
@@ -220,7 +231,7 @@ def release(sim, index, quantity, is_over):
 
 
 @inner
-def _covered(sim, order, quantity, price, fee):
+def covered_of(sim, order, quantity, price, fee):
     """How much of a fill, whose commission is ``fee``, the account can take, and why not all of it."""
     head = heads_of(sim)[0]
     books = head.books
@@ -282,7 +293,7 @@ def month_of(ts):
 
 
 @inner
-def _recall_month(sim, order, now):
+def recall_month(sim, order, now):
     """At an order's first fill: what the account has traded in this month so far."""
     owner = booking.accounts_of(heads_of(sim)[0].books)[order.account]
     month = month_of(now)
@@ -341,12 +352,12 @@ def settle_part(sim, view, row, index, base, size, taken, most, at_market, all_o
     if head.by_trade:
         where = np.int64(sim), np.int64(view), np.int64(row), np.int64(index)
         return _trade_at(head.by_trade, (*where, float(base), float(quantity), float(size), float(taken)))
-    price = _slipped(sim, view, row, order, quantity, base, size, taken)
+    price = slipped(sim, view, row, order, quantity, base, size, taken)
     if order.filled == 0.0:
-        _recall_month(sim, order, now)
+        recall_month(sim, order, now)
     is_maker = order.limit == order.limit and not at_market
     fee = fee_of(sim, order, quantity, price, is_maker)
-    covered, reason = _covered(sim, order, quantity, price, fee)
+    covered, reason = covered_of(sim, order, quantity, price, fee)
     if covered < quantity:
         covered = 0.0 if all_or_none else whole_lots(covered, lot)
     if covered > 0:
@@ -363,12 +374,12 @@ def covers_all(sim, view, row, index, quantity, price):
     """Whether the account can take all of a fill that is still to be made of several parts, ``price`` on average."""
     order = orders_of(sim)[index]
     if order.filled == 0.0:
-        _recall_month(sim, order, times_at(views_of(view)[0].ts)[row])
-    return _covered(sim, order, quantity, price, fee_of(sim, order, quantity, price, NO))[0] >= quantity
+        recall_month(sim, order, times_at(views_of(view)[0].ts)[row])
+    return covered_of(sim, order, quantity, price, fee_of(sim, order, quantity, price, NO))[0] >= quantity
 
 
 @inner
-def _slipped(sim, view, row, order, quantity, base, size, taken):
+def slipped(sim, view, row, order, quantity, base, size, taken):
     """The price after slippage, within the bar's range if it is clipped, and never beyond a limit."""
     head = heads_of(sim)[0]
     concession = concession_of(sim, view, row, order, quantity, base, size, taken)
@@ -414,7 +425,7 @@ def fill_order(sim, view, row, index, quantity, price, concession, fee, now, is_
         event.ts, event.order, event.fill, event.state, event.reason = now, index, number, 0, 0
         head.event_count += 1
     is_over = total == order.quantity
-    release(sim, index, quantity, is_over)
+    release(sim, order, quantity, is_over)
     advance(sim, index, FILLED if is_over else PARTIALLY_FILLED, NO_REASON, now)
     if is_over and head.trial == 0:
         unlink(sim, index)
@@ -436,7 +447,7 @@ def close(sim, index, state, reason, now):
 @inner
 def _end(sim, index, state, reason, now):
     head, order = heads_of(sim)[0], orders_of(sim)[index]
-    release(sim, index, order.quantity - order.filled, YES)
+    release(sim, order, order.quantity - order.filled, YES)
     advance(sim, index, state, reason, now)
     if head.trial == 0 and order.linked:
         unlink(sim, index)
@@ -454,7 +465,7 @@ def settle_by_trade(sim, view, row, index, base, quantity, size, taken):
     head, order = heads_of(sim)[0], orders_of(sim)[index]
     now = times_at(views_of(view)[0].ts)[row]
     if order.filled == 0.0:
-        _recall_month(sim, order, now)
+        recall_month(sim, order, now)
     own = order.parent if order.parent >= 0 and orders_of(sim)[order.parent].side != order.side else -1
     left, gone = quantity, taken
     while left > 0.0:
@@ -462,7 +473,7 @@ def settle_by_trade(sim, view, row, index, base, quantity, size, taken):
         if trade < 0 or trades_of(sim)[trade].quantity <= 0.0:
             break
         part = min(left, trades_of(sim)[trade].quantity)
-        price = base if head.opening_only else _slipped(sim, view, row, order, part, base, size, gone)
+        price = base if head.opening_only else slipped(sim, view, row, order, part, base, size, gone)
         fee = fee_of(sim, order, part, price, NO)
         fill_order(sim, view, row, index, part, price, abs(price - base), fee, now, NO)
         _shrink_exits(sim, trade, index, shrink_trade(sim, trade, part), now)
@@ -482,9 +493,9 @@ def _open_trade(sim, view, row, index, base, quantity, size, taken, now):
     if head.opening_only:  # a spread: neither a limit nor the bar's range bounds it
         price = base + order.side * concession_of(sim, view, row, order, quantity, base, size, taken)
     else:
-        price = _slipped(sim, view, row, order, quantity, base, size, taken)
+        price = slipped(sim, view, row, order, quantity, base, size, taken)
     fee = fee_of(sim, order, quantity, price, NO)
-    covered, reason = _covered(sim, order, quantity, price, fee)
+    covered, reason = covered_of(sim, order, quantity, price, fee)
     if covered < quantity:
         close(sim, index, CANCELLED, reason, now)
         return 0.0
@@ -680,7 +691,7 @@ def _step_back(sim, index, filled, quantity, now):
         close(sim, index, CANCELLED, ONE_CANCELS_OTHER, now)
     else:
         order.quantity = left
-        release(sim, index, share, NO)
+        release(sim, order, share, NO)
 
 
 @inner

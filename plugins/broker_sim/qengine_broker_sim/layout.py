@@ -16,6 +16,7 @@ __all__ = [
     "QUEUE",
     "REASONS",
     "SAY",
+    "SLIP",
     "STATES",
     "TIMES_IN_FORCE",
 ]
@@ -234,6 +235,19 @@ TRADES = np.dtype([("first", "i8"), ("last", "i8")])
 # A position as it would be if all that was sent at ``ts`` had been executed.
 SHADOW = np.dtype([("ts", "i8"), ("quantity", "f8"), ("average_price", "f8")])
 
+# An order at market that was filled whole on the row after it was sent, and its fill.
+SLIP = np.dtype(
+    [
+        ("submitted_ts", "i8"),
+        ("ts", "i8"),  # of the fill
+        ("token", "i8"),  # the row that filled it
+        ("quantity", "f8"),  # signed
+        ("price", "f8"),
+        ("commission", "f8"),
+        ("slippage", "f8"),  # per unit
+    ]
+)
+
 EVENT = np.dtype([("ts", "i8"), ("order", "i8"), ("fill", "i8"), ("state", "i8"), ("reason", "i8")])
 
 HEAD = np.dtype(
@@ -278,6 +292,10 @@ HEAD = np.dtype(
         *((name, "i8") for name in ("slots", "slot_tokens", "gone")),
         *((name, "i8") for name in ("queue_model", "book")),  # places in the exchange's queue
         ("queue_exponent", "f8"),
+        # Of orders on slips: these, how many are filled, of which order and fill the first is; the open order.
+        *((name, "i8") for name in ("slips", "slip_room", "slip_count", "slip_order", "slip_fill")),
+        *((name, "i8") for name in ("slip_records", "slip_open")),
+        *((name, "i8") for name in ("submit", "settle_slip", "write_slips")),
         # Of targets: each instrument's own lot size, whether open orders count, and the ledger's say on their size.
         *((name, "i8") for name in ("lots", "counts_open", "target_commission")),
         *((name, "f8") for name in ("target_reserve", "target_lot")),

@@ -6,19 +6,21 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qengine_portfolio.native import address, live
+from qengine_portfolio.native import address, direct, live
 
 from qengine_broker_sim import entries
-from qengine_broker_sim.layout import SAY
+from qengine_broker_sim.layout import RESERVES, SAY, SLIP
 from qengine_broker_sim.orders import OrderTable
 from qengine_core.blocks import Block
 
 if TYPE_CHECKING:
     from qengine_broker_sim.settings import SimulatedBroker
 
-__all__ = ["LentCore", "not_lendable"]
+__all__ = ["LentCore", "Slips", "not_lendable", "takes_slips"]
 
 _ENTRIES = ("match_up_to", "submit", "cancel", "pending", "target", "rebalance")
+# Memory that nobody has written to is only an address range. Where it is full, the records are written.
+_SLIP_ROOM = 1 << 20
 _TYPES = ("market", "limit", "stop", "stop-limit", "trailing-stop")
 
 
@@ -43,8 +45,9 @@ class LentCore:
         foresee_paths: Callable[[], None],
         forget: Callable[[], None],
         closed_out: Mapping[int, str],
+        slips: Slips | None = None,
     ) -> None:
-        self._head, self._books, self._table, self._forms = head, books, table, forms
+        self._head, self._books, self._table, self._forms, self._slips = head, books, table, forms, slips
         self._see, self._make_room, self._announce = see, make_room, announce
         self.foresee_paths, self.forget = foresee_paths, forget
         self.closed_out = closed_out  # instruments that are traded no more, which compiled code does not ask about
@@ -85,6 +88,7 @@ class LentCore:
     def fields(self) -> Mapping[str, int]:
         """For compiled code, by name: addresses of the simulator's head, the books' and the entry points.
 
+        From now on ``submit`` may keep orders on slips.
         ``forms`` are the numbers of the forms of GTC, IOC and FOK, and of the same with a trail that is a fraction;
         ``names`` those of the types market, limit, stop, stop-limit and trailing stop.
         """
@@ -92,7 +96,51 @@ class LentCore:
         forms = np.array(self._forms, np.int64)
         self._kept.extend([names, forms])
         found = {name: entries.place_of(name) for name in _ENTRIES}
+        if self._slips is not None:
+            self._slips.use()
+            found["submit"] = entries.place_of("slip")
         return found | {"sim": self.sim, "books": self._books.address, "names": address(names), "forms": address(forms)}
+
+
+class Slips:
+    """The memory for orders that compiled code keeps on slips (``slips``), and what writes their records."""
+
+    def __init__(self, head: Any, books: Any, blank: Any) -> None:
+        self._head, self._books = head, books
+        self._slips, self._records = np.empty(0, SLIP), np.concatenate([blank, blank])
+        self._kept: list[Any] = []
+        self._write: Callable[[int, int], None] | None = None
+        self._sim, self._count, self._open = address(head), live(head["slip_count"]), live(head["slip_open"])
+
+    def use(self) -> None:
+        """Let compiled code keep orders on slips."""
+        head = self._head
+        self._slips = np.empty(_SLIP_ROOM, SLIP)
+        head["slips"], head["slip_room"] = address(self._slips), _SLIP_ROOM
+        head["slip_records"] = address(self._records)
+        head["submit"] = entries.place_of("submit")
+        head["settle_slip"], settle = entries.address_for("settle_slip")
+        head["write_slips"], write = entries.address_for("write_slips")
+        self._kept, self._write = [settle, write], direct(write)
+        self._books.before_reading(self.write)
+
+    def write(self) -> None:
+        """Write the records of all orders on slips, and of their fills, before somebody reads them."""
+        if self._write is not None and self._count[0] + self._open[0]:
+            self._write(self._sim, 1)
+
+    def let_rest(self) -> None:
+        """Write the record of the order that is open on a slip, which rests in its queue from now on."""
+        if self._write is not None and self._open[0]:
+            self._write(self._sim, 0)
+
+
+def takes_slips(settings: SimulatedBroker, head: Any, books: Any) -> bool:
+    """Whether an order at market may be all there is to know on a slip."""
+    one = len(books.names) == 1 and len(books.currencies) == 1 and int(head["queue_count"][0]) == 1
+    plain = settings.netting != "trades" and settings.matching_order == "exits-first"
+    timed = settings.fill_timing in ("next-open", "next-close") and settings.participation_limit is None
+    return one and plain and timed and int(head["admission"][0]) == RESERVES
 
 
 def not_lendable(settings: SimulatedBroker) -> list[str]:

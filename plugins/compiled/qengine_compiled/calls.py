@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numba import types
 from numba.extending import overload_attribute, overload_method
-from qengine_broker_sim.layout import CANCELLED, EXITS_FIRST, FILLED, REASONS
+from qengine_broker_sim.layout import CANCELLED, EXITS_FIRST, FILLED, NO, REASONS, YES
 from qengine_broker_sim.resting import heads_of, orders_of
+from qengine_broker_sim.slips import is_on_slip, make_whole
 from qengine_broker_sim.targets import IMPOSSIBLE, NO_PRICE_YET, OF_EQUITY, SUBMIT, UNITS, VALUE
 from qengine_portfolio import booking
 from qengine_portfolio.native import floats_at, function_at, inner, times_at
@@ -49,6 +50,14 @@ def _check_code(at, code):
 def _check_room(sim, at, orders):
     if heads_of(sim)[0].order_count + orders > at.room:
         raise ValueError("more orders were sent from one call than there is room for: 4,096, or 4 an instrument")
+
+
+@inner
+def _is_order(sim, order):
+    """Whether there is an order of that number. If so, its record is written."""
+    if is_on_slip(sim, order):
+        make_whole(sim, YES)
+    return 0 <= order < heads_of(sim)[0].order_count
 
 
 def _sending(stamp: str) -> Any:
@@ -93,7 +102,7 @@ def _cancelling(stamp: str) -> Any:
         """Take an order off the market; one that is closed is left as it is."""
         _ = stamp
         at = lanes_of(lane)[0]
-        if order < 0 or order >= heads_of(at.sim)[0].order_count:
+        if not _is_order(at.sim, order):
             raise ValueError("there is no such order")
         _cancel_at(at.cancel, (at.sim, np.int64(order), CANCELLED, _REQUESTED, times_at(at.ts)[at.row]))
 
@@ -109,6 +118,7 @@ def _asking(stamp: str) -> Any:
             _check_code(at, code)
             if not heads_of(at.sim)[0].counts_open:  # as Broker.pending has it
                 return 0.0
+            make_whole(at.sim, NO)  # what is open on a slip is in no queue
             return _pending_at(at.pending, (at.sim, np.int64(0), np.int64(code)))
         booking.mark_up_to(at.books, at.seen, at.row)
         if what == _EQUITY:
@@ -128,6 +138,7 @@ def _targeting(stamp: str) -> Any:
         at = lanes_of(lane)[0]
         _check_code(at, code)
         _check_room(at.sim, at, 1)
+        make_whole(at.sim, NO)  # what is open on a slip is in no queue
         now = times_at(at.ts)[at.row]
         where = at.sim, at.seen, at.row, now, at.submit, np.int64(0), np.int64(code)
         index = _target_at(at.target, (*where, np.int64(what), amount))
@@ -151,6 +162,7 @@ def _rebalancing(stamp: str) -> Any:
             if math.isinf(floats_at(weights)[code]):
                 raise ValueError("a weight must be a finite number, or NaN to leave a position as it is")
         _check_room(at.sim, at, count)
+        make_whole(at.sim, NO)  # what is open on a slip is in no queue
         now = times_at(at.ts)[at.row]
         where = at.sim, at.seen, at.row, now, at.submit, np.int64(0)
         sent = _rebalance_at(at.rebalance, (*where, weights, at.sent, np.int64(count)))
@@ -285,7 +297,7 @@ def _position(ctx, instrument):
 def _is_open(ctx, order):
     def is_open(ctx, order):
         sim = lanes_of(address_of_lane(ctx))[0].sim
-        return 0 <= order < heads_of(sim)[0].order_count and orders_of(sim)[order].state < FILLED
+        return _is_order(sim, order) and orders_of(sim)[order].state < FILLED
 
     return is_open
 
@@ -294,6 +306,6 @@ def _is_open(ctx, order):
 def _filled(ctx, order):
     def filled(ctx, order):
         sim = lanes_of(address_of_lane(ctx))[0].sim
-        return orders_of(sim)[order].filled if 0 <= order < heads_of(sim)[0].order_count else 0.0
+        return orders_of(sim)[order].filled if _is_order(sim, order) else 0.0
 
     return filled

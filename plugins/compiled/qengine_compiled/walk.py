@@ -72,6 +72,29 @@ def _match_up_to(lane, row, stop):
     return -1
 
 
+@inner
+def _show(lane, row, stop):
+    """Call the strategy for a row, and for those after it while it wants each, sends nothing, and nothing rests.
+
+    Returns the row after the last.
+    """
+    at, head = lanes_of(lane)[0], heads_of(lanes_of(lane)[0].sim)[0]
+    at.row = row
+    if at.on_row == 0:
+        if at.on_cross:
+            _call_at(at.on_cross, (at.memory, lane, lane, times_at(at.instants)[at.place]))
+        return row + 1
+    if at.wanted or (head.resting and at.matches):
+        stop = row + 1
+    on_row, memory, count = at.on_row, at.memory, head.order_count
+    while True:
+        _call_at(on_row, (memory, lane, lane, row))
+        row += 1
+        if row == stop or head.order_count != count or head.event_count:
+            return row
+        at.row = row
+
+
 def walking(stamp: str) -> Any:
     def walk(lane, start, stop):
         """Walk rows ``[start, stop)``; return the row to go on from, with the lane's status saying why."""
@@ -87,17 +110,12 @@ def walking(stamp: str) -> Any:
                     return found
             if target >= stop:
                 return stop
-            at.row = target
             if head.order_count + at.most > at.room or rules.fill_count + at.most > rules.fill_room:
-                at.status = ORDER_ROOM
+                at.row, at.status = target, ORDER_ROOM
                 return target
-            if at.on_row:
-                _call_at(at.on_row, (at.memory, lane, lane, target))
-            elif at.on_cross:
-                _call_at(at.on_cross, (at.memory, lane, lane, times_at(at.instants)[at.place]))
+            row = _show(lane, target, stop)
             if at.on_fill and at.told < rules.fill_count:
-                _tell_fills(lane, target)
-            row = target + 1
+                _tell_fills(lane, row - 1)
             if head.event_count:
                 at.status, head.asks = BROKER, SAY
                 return row

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from qengine_broker_sim import SimulatedBroker
 from qengine_compiled import FOK, GTC, IOC, CompiledStrategy
-from qengine_costs import Percent, PerShare, VolumeShare
-from qengine_strategy.testing import ListFeed
+from qengine_costs import Percent, PerShare, Splits, VolumeShare
+from qengine_strategy.testing import ListFeed, bars
 
 from qengine_core import Engine
 from qengine_core.plugin import Instrument
 
 TABLES = ("orders", "fills", "equity", "positions", "trades")
-_KINDS = 13
+_KINDS = 14
 
 
 class Scripted(CompiledStrategy):
@@ -70,6 +71,13 @@ class Scripted(CompiledStrategy):
             order = ctx.order_target(code, size - 5.0)
         elif what == 11:
             order = ctx.order_target_percent(code, self.off[line] * 5)
+        elif what == 12:
+            if self.orders:
+                other = self.sent[(line * 5 + self.orders) % self.orders]
+                if ctx.is_open(other):
+                    ctx.cancel(other)
+                elif ctx.filled(other) + ctx.pending(code) > 2.0:
+                    order = ctx.sell(code, 1.0)
         else:
             for other in range(self.count):
                 self.weights[other] = (self.off[line] * (other + 1)) if ctx.price(other) > 0.0 else np.nan
@@ -77,6 +85,10 @@ class Scripted(CompiledStrategy):
         if order >= 0 and self.orders < len(self.sent):
             self.sent[self.orders] = order
             self.orders += 1
+
+
+class Hearing(Scripted):
+    """The same, that hears of its fills: orders rest on no slip then."""
 
     def on_fill(self, ctx, fill):
         self.heard += fill.quantity * fill.price - fill.commission
@@ -157,6 +169,17 @@ COSTS = st.sampled_from([None, Percent(rate=0.001), PerShare(rate=0.01, minimum=
 SLIPPAGES = st.sampled_from([None, VolumeShare(price_impact=0.1)])
 
 
+# Mostly orders at market, which may be kept on slips, with all else in between.
+PLAIN_LINES = st.one_of(
+    st.tuples(
+        st.sampled_from([0, 1, 1, 2, 2, 10, 12]),
+        *[LINES.map(lambda line, at=at: line[at]) for at in (1, 2, 3)],
+        st.just(GTC),
+    ),
+    LINES,
+)
+
+
 def journals_of(strategy: Any, feed: Any, **parts: Any) -> None:
     """Run a strategy in every lane and mode, and compare all tables with the first's."""
     results = [
@@ -175,18 +198,33 @@ def journals_of(strategy: Any, feed: Any, **parts: Any) -> None:
 def test_scripts_leave_the_same_journal_in_every_lane(
     data: st.DataObject, instruments: int, script: list[Any], broker: dict[str, Any]
 ) -> None:
+    kind_of_strategy = data.draw(st.sampled_from([Scripted, Hearing]))
     feed = ListFeed(
         rows=data.draw(rows(instruments)),
         block_rows=data.draw(st.sampled_from([3, 17, 1000])),
         instruments=[Instrument(name=f"I{code}", tick_size=0.01) for code in range(instruments)],
     )
     journals_of(
-        lambda lane: Scripted(script=script, lane=lane),
+        lambda lane: kind_of_strategy(script=script, lane=lane),
         feed,
         broker=SimulatedBroker(**broker),
         commission=data.draw(COSTS),
         slippage=data.draw(SLIPPAGES),
     )
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), script=st.lists(PLAIN_LINES, min_size=1, max_size=12), broker=BROKERS)
+def test_orders_on_slips_leave_the_same_journal(data: st.DataObject, script: list[Any], broker: dict[str, Any]) -> None:
+    interval = data.draw(st.sampled_from([0, 60_000_000_000, 90_000_000_000]))
+    feed = ListFeed(
+        rows=data.draw(rows(1)),
+        block_rows=data.draw(st.sampled_from([1, 2, 5, 17, 1000])),
+        instruments=[Instrument(name="I0", tick_size=0.01)],
+        interval=interval,
+    )
+    parts = {"commission": data.draw(COSTS), "slippage": data.draw(SLIPPAGES)}
+    journals_of(lambda lane: Scripted(script=script, lane=lane), feed, broker=SimulatedBroker(**broker), **parts)
 
 
 @settings(max_examples=30, deadline=None)
@@ -214,3 +252,53 @@ def test_a_rebalancing_sends_one_order_an_instrument_where_orders_fill_at_once(s
     orders = results[1].orders
     assert orders.equals(results[0].orders)
     assert len(orders) == len(orders.unique(["submitted_ts", "instrument"])) > 50
+
+
+class Turning(CompiledStrategy):
+    """An order at market on every so many prints, buying two or selling one."""
+
+    every: int = 1
+
+    def on_start(self, ctx):
+        self.seen = 0
+
+    def on_trade(self, ctx, trade):
+        self.seen += 1
+        if self.seen % self.every == 0:
+            if self.seen % 2:
+                ctx.buy(trade.code, 2.0)
+            else:
+                ctx.sell(trade.code, 1.0)
+
+
+def prints(seed: int) -> list[dict[str, Any]]:
+    """Prints of which many share their time."""
+    rng = np.random.default_rng(seed)
+    ts = 1_600_000_000_000_000_000 + np.cumsum(rng.choice([0, 0, 1, 1_000_000_000], 300))
+    price = np.round(100 + np.cumsum(rng.normal(0, 0.05, 300)), 2)
+    return [
+        {"ts": int(at), "instrument": "X", "price": float(paid), "size": float(rng.choice([0.0, 1.0, 50.0]))}
+        for at, paid in zip(ts, price, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+@pytest.mark.parametrize("block_rows", [7, 1_000])
+def test_orders_on_slips_wait_for_a_later_time(every: int, block_rows: int) -> None:
+    feed = ListFeed(rows=prints(every), kind="trade", block_rows=block_rows)
+    journals_of(lambda lane: Turning(every=every, lane=lane), feed, commission=Percent(rate=0.001))
+
+
+class Daily(CompiledStrategy):
+    """Buys one every day."""
+
+    def on_bar(self, ctx, bar):
+        ctx.buy(bar.code, 1.0)
+
+
+@pytest.mark.parametrize("block_rows", [2, 100])
+def test_a_split_finds_the_fills_that_are_on_slips(block_rows: int, tmp_path: Path) -> None:
+    (tmp_path / "splits.csv").write_text("ex_date,instrument,ratio\n2020-01-05,X,2.0\n2020-01-09,X,0.5\n")
+    closes = [10.0, 11.0, 12.0, 13.0, 6.5, 7.0, 6.0, 6.5, 13.0, 14.0, 15.0]
+    feed = ListFeed(rows=bars(closes), block_rows=block_rows)
+    journals_of(lambda lane: Daily(lane=lane), feed, financing=[Splits(path=tmp_path / "splits.csv")])

@@ -6,10 +6,12 @@ then by currency, of which the first is the ledger's own. Python reads through m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
 from qengine_core.plugin import Instrument
 from qengine_portfolio.flows import Flows
@@ -120,7 +122,8 @@ class Books:
         self.rates = np.array([pair.rate if pair.code < 0 else np.nan for pair in pairs.values()])
         self.marks = np.full(max(1, count), np.nan)
         self.held = np.zeros(len(accounts) * (count + 1), dtype=np.int64)
-        self.fills = np.zeros(0, FILL)
+        self._fills = np.zeros(0, FILL)
+        self._before_reading: Callable[[], None] | None = None
         self.flows = Flows()
         head = self.head[0]
         for name in ("positions", "accounts", "instruments", "cash", "rates", "marks", "held", "pairs"):
@@ -133,6 +136,17 @@ class Books:
         self.make_room(_FIRST_FILLS)
 
     @property
+    def fills(self) -> npt.NDArray[Any]:
+        """One record per fill, and room for more."""
+        if self._before_reading is not None:
+            self._before_reading()
+        return self._fills
+
+    def before_reading(self, write: Callable[[], None]) -> None:
+        """Have ``write`` called before somebody reads fills: a broker may write their records as late as that."""
+        self._before_reading = write
+
+    @property
     def fill_count(self) -> int:
         return self._fill_count[0]
 
@@ -142,5 +156,5 @@ class Books:
         if wanted > self.room:
             grown = np.empty(max(wanted, 2 * self.room), FILL)
             grown[: self.fill_count] = self.fills[: self.fill_count]
-            self.fills, self.room = grown, len(grown)
+            self._fills, self.room = grown, len(grown)
             self.head["fills"], self.head["fill_room"] = address(grown), len(grown)
