@@ -923,22 +923,26 @@ class MatchingBroker(Participant):
         from qengine_broker_sim import tables
 
         return {
-            "orders": lambda: tables.orders(self._table, self._order_count[0], self._books.names),
+            "orders": lambda: tables.orders(self._table, self._written(), self._books.names),
             "fills": lambda: tables.fills(self._books, self._instruments),
             "amendments": lambda: tables.amendments(self._amendments, self._table),
         }
 
-    def counts(self) -> Mapping[str, Any]:
+    def _written(self) -> int:
+        """How many orders there are; the records of all are written."""
         if self._slips is not None:
             self._slips.write()
-        records = self._table.records[: self._order_count[0]]
+        return self._order_count[0]
+
+    def counts(self) -> Mapping[str, Any]:
+        ended = self._ended()
         return {
-            "orders": len(records),
-            "fills": int(np.count_nonzero(self._books.fills["order"][: self._books.fill_count] >= 0)),
-            "rejections": self._by_reason(records, REJECTED),
-            "cancellations": self._by_reason(records, CANCELLED),
-            "expirations": self._by_reason(records, EXPIRED),
-            "unfilled_at_end": self._by_reason(records, EXPIRED).get("end-of-data", 0),
+            "orders": self._order_count[0],
+            "fills": self._books.fill_count - self._books.split_count,
+            "rejections": self._by_reason(ended, REJECTED),
+            "cancellations": self._by_reason(ended, CANCELLED),
+            "expirations": self._by_reason(ended, EXPIRED),
+            "unfilled_at_end": self._by_reason(ended, EXPIRED).get("end-of-data", 0),
             "ambiguous_bars": int(self._queues["ambiguous"].sum()),
             "ambiguous_by_instrument": {
                 name: count
@@ -949,9 +953,18 @@ class MatchingBroker(Participant):
             "refused_amendments": dict(sorted(Counter(row[-1] for row in self._amendments if row[-1]).items())),
         }
 
-    def _by_reason(self, records: Any, state: SupportsInt) -> dict[str, int]:
-        numbers = Counter(records["reason"][records["state"] == int(state)].tolist())
-        return dict(sorted((self._table.reasons[number], count) for number, count in numbers.items()))
+    def _ended(self) -> Counter[tuple[int, int]]:
+        """How many orders have ended otherwise than by filling, by state and reason."""
+        found: Counter[tuple[int, int]] = Counter()
+        on_slips = range(0) if self._slips is None else self._slips.numbers  # and filled, all of them
+        for part in (slice(0, on_slips.start), slice(on_slips.stop, self._order_count[0])):
+            records = self._table.records[part]
+            records = records[records["state"] > int(FILLED)]
+            found.update(zip(records["state"].tolist(), records["reason"].tolist(), strict=True))
+        return found
+
+    def _by_reason(self, ended: Counter[tuple[int, int]], state: SupportsInt) -> dict[str, int]:
+        return dict(sorted((self._table.reasons[why], count) for (how, why), count in ended.items() if how == state))
 
 
 def _latency_of(settings: SimulatedBroker, run: Run) -> Latency:

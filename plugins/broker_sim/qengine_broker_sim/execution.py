@@ -280,9 +280,9 @@ def _lot_of(sim, order):
 
 
 @inner
-def month_of(ts):
-    """The calendar month (UTC) of a time, counted from year 0 (H. Hinnant, civil_from_days)."""
-    days = ts // _DAY + 719_468
+def month_of(day):
+    """The calendar month of a day since 1970, counted from year 0 (H. Hinnant, civil_from_days)."""
+    days = day + 719_468
     era = days // 146_097
     day = days - era * 146_097
     year = (day - day // 1_460 + day // 36_524 - day // 146_096) // 365
@@ -295,12 +295,13 @@ def month_of(ts):
 @inner
 def recall_month(sim, order, now):
     """At an order's first fill: what the account has traded in this month so far."""
-    owner = booking.accounts_of(heads_of(sim)[0].books)[order.account]
-    month = month_of(now)
-    if owner.month != month:
-        owner.month = month
-        owner.month_quantity = 0.0
-        owner.month_notional = 0.0
+    owner, day = booking.accounts_of(heads_of(sim)[0].books)[order.account], now // _DAY
+    if owner.day != day:
+        month, owner.day = month_of(day), day
+        if owner.month != month:
+            owner.month = month
+            owner.month_quantity = 0.0
+            owner.month_notional = 0.0
     order.prior_quantity = owner.month_quantity
     order.prior_notional = owner.month_notional
 

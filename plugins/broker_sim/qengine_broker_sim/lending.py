@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["LentCore", "Slips", "not_lendable", "takes_slips"]
 
 _ENTRIES = ("match_up_to", "submit", "cancel", "pending", "target", "rebalance")
-# Memory that nobody has written to is only an address range. Where it is full, the records are written.
-_SLIP_ROOM = 1 << 20
+# Where it is full, the records are written. It stays below what the C library hands back to the system at once
+# (32 MB), so that another run in the same process finds it in place.
+_SLIP_ROOM = 1 << 19
 _TYPES = ("market", "limit", "stop", "stop-limit", "trailing-stop")
 
 
@@ -128,6 +129,12 @@ class Slips:
         """Write the records of all orders on slips, and of their fills, before somebody reads them."""
         if self._write is not None and self._count[0] + self._open[0]:
             self._write(self._sim, 1)
+
+    @property
+    def numbers(self) -> range:
+        """The orders that were filled and whose records are not written, by number."""
+        first = int(self._head["slip_order"][0])
+        return range(first, first + self._count[0])
 
     def let_rest(self) -> None:
         """Write the record of the order that is open on a slip, which rests in its queue from now on."""

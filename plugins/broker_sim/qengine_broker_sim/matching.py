@@ -651,7 +651,7 @@ def _snapshot(sim, code):
         orders[place] = orders_of(sim)[relatives[place]]
     accounts = rules.account_count
     positions = np.empty((accounts, 6))
-    owners = np.empty((accounts, 6))
+    owners = np.empty((accounts, 7))
     for account in range(accounts):
         position = booking.positions_of(books)[booking.place_of(books, account, code)]
         positions[account, 0], positions[account, 1] = position.quantity, position.average_price
@@ -660,7 +660,7 @@ def _snapshot(sim, code):
         owner = booking.accounts_of(books)[account]
         owners[account, 0], owners[account, 1] = owner.reserved, owner.reservations
         owners[account, 2], owners[account, 3] = owner.month_quantity, owner.month_notional
-        owners[account, 4], owners[account, 5] = owner.month, owner.unsettled
+        owners[account, 4], owners[account, 5], owners[account, 6] = owner.month, owner.unsettled, owner.day
     cash = booking.cash_array(books).copy()
     saved = np.array([float(rules.fill_count), float(head.event_count), booking.marks_of(books)[code]])
     return (relatives, orders), positions, cash, owners, saved
@@ -685,7 +685,7 @@ def _restore(sim, code, saved_orders, positions, cash, owners, saved):
         owner = booking.accounts_of(books)[account]
         owner.reserved, owner.reservations = owners[account, 0], int(owners[account, 1])
         owner.month_quantity, owner.month_notional = owners[account, 2], owners[account, 3]
-        owner.month, owner.unsettled = int(owners[account, 4]), owners[account, 5]
+        owner.month, owner.unsettled, owner.day = int(owners[account, 4]), owners[account, 5], int(owners[account, 6])
     booking.cash_array(books)[:] = cash
     rules.fill_count = int(saved[0])
     head.event_count = int(saved[1])

@@ -99,8 +99,7 @@ def compile_callback(owner: Any, method: str, memory: Memory, columns: tuple[str
     signature = types.void(memory.type, ContextType(STAMP), event)
     function = getattr(type(owner), method)
     try:
-        with making(f"{type(owner).__name__}.{method}"):
-            compiled = _compile(function, signature)
+        compiled = _compile(function, signature)
     except Exception as error:
         raise ConfigError(
             f"{type(owner).__name__}.{method} cannot be compiled: {_reason(error, memory)}; mend it, or set lane = "
@@ -111,12 +110,13 @@ def compile_callback(owner: Any, method: str, memory: Memory, columns: tuple[str
 
 @functools.lru_cache(maxsize=256)
 def _compile(function: Callable[..., Any], signature: Any) -> Any:
-    try:
-        return njit(signature, cache=True)(function)
-    except (RuntimeError, ImportError):
-        # There is no place for a cache: typed in, or on a disk that cannot be written. Or what is kept there was
-        # compiled when the same file was a module of another name, which is no longer there.
-        return njit(signature)(function)
+    with making(function.__qualname__):
+        try:
+            return njit(signature, cache=True)(function)
+        except (RuntimeError, ImportError):
+            # There is no place for a cache: typed in, or on a disk that cannot be written. Or what is kept there was
+            # compiled when the same file was a module of another name, which is no longer there.
+            return njit(signature)(function)
 
 
 def _reason(error: Exception, memory: Memory) -> str:

@@ -36,7 +36,8 @@ ACCOUNT = np.dtype(
         ("reservations", "i8"),
         ("unsettled", "f8"),  # of all its positions
         ("held_count", "i8"),
-        ("month", "i8"),  # the calendar month that the next two are of
+        ("day", "i8"),  # the day (UTC, since 1970) of the last fill, and the calendar month that the next two are of
+        ("month", "i8"),
         ("month_quantity", "f8"),
         ("month_notional", "f8"),
     ]
@@ -112,6 +113,7 @@ class Books:
         self.head = np.zeros(1, HEAD)
         self.positions = np.zeros(max(1, len(accounts) * count), POSITION)
         self.accounts = np.zeros(len(accounts), ACCOUNT)
+        self.accounts["day"] = np.iinfo(np.int64).min  # there was no fill
         self.instruments = np.zeros(max(1, count), INSTRUMENT)
         for code, instrument in enumerate(instruments):
             grid = (instrument.multiplier, instrument.lot_size, instrument.tick_size)
@@ -123,6 +125,7 @@ class Books:
         self.marks = np.full(max(1, count), np.nan)
         self.held = np.zeros(len(accounts) * (count + 1), dtype=np.int64)
         self._fills = np.zeros(0, FILL)
+        self.split_count = 0  # of the fills, those that are splits
         self._before_reading: Callable[[], None] | None = None
         self.flows = Flows()
         head = self.head[0]

@@ -46,6 +46,7 @@ def split_positions(books: Books, code: int, ratio: float, ts: int) -> list[tupl
 def _write(books: Books, account: int, code: int, ts: int, change: float, ratio: float) -> None:
     number = books.fill_count
     books.head["fill_count"] = number + 1
+    books.split_count += 1
     books.fills[number] = np.zeros((), FILL)
     record = books.fills[number]
     record["ts"], record["order"], record["block"], record["row"] = ts, IS_SPLIT, -1, -1
