@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import njit
 from qengine_compiled import CompiledStrategy
 from qengine_strategy import Context
 
@@ -63,6 +64,20 @@ class Momentum(CompiledStrategy):
             ctx.rebalance(self.weights)
 
 
+@njit(cache=True)
+def nth_least(values, n):
+    """The n-th of the values from below. Few of many are kept in order, which takes less than a partition of all."""
+    kept = np.sort(values[:n])
+    for value in values[n:]:
+        if value < kept[-1]:
+            place = n - 1
+            while place > 0 and kept[place - 1] > value:
+                kept[place] = kept[place - 1]
+                place -= 1
+            kept[place] = value
+    return kept[-1]
+
+
 class LongShort(CompiledStrategy):
     """Every day, long what fell most over a month and short what rose most, 50 of each, equally."""
 
@@ -75,8 +90,7 @@ class LongShort(CompiledStrategy):
         if len(closes) == 22:
             gains = closes[-1] / closes[0]
             count = len(gains)
-            most = np.partition(gains, 49)[49]
-            least = np.partition(gains, count - 50)[count - 50]
+            most, least = nth_least(gains, 50), -nth_least(-gains, 50)
             for code in range(count):
                 self.weights[code] = 0.009 if gains[code] <= most else -0.009 if gains[code] >= least else 0.0
             ctx.rebalance(self.weights)

@@ -14,7 +14,7 @@ from qengine_portfolio.view import BARS
 
 from qengine_broker_sim.execution import execute, is_open, set_limit, token_of
 from qengine_broker_sim.layout import AT_CLOSE, AT_OPEN, AT_TRIGGER, CLOSE_BACK, NEXT_CLOSE, NO, NO_TOKEN, POWER_EQUITY
-from qengine_broker_sim.matching import after_try, fills_at_most, has_room, may_act, try_alone
+from qengine_broker_sim.matching import after_try, fills_at_most, has_room, may_act, rows_with_orders, try_alone
 from qengine_broker_sim.prices import trigger_price
 from qengine_broker_sim.resting import fills_from, forms_of, heads_of, orders_of, queues_of, refresh, views_of
 from qengine_broker_sim.standing import fills_at_all
@@ -35,7 +35,7 @@ def match_in_turn(sim, view, start):
     while end < seen.rows and ts[end] == now:
         end += 1
     if end > start + 1:
-        fills = fills_at_most(sim, view, start, end)
+        fills = fills_at_most(sim, rows_with_orders(sim, view, start, end)[1])
         if fills and not has_room(sim, fills):
             return -fills
     head.now, head.start = now, start

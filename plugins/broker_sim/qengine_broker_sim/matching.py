@@ -59,7 +59,17 @@ from qengine_broker_sim.resting import (
 )
 from qengine_broker_sim.standing import fills_at_all, join_row, move_up
 
-__all__ = ["TANGLE", "after_try", "fills_at_most", "has_room", "match_instant", "match_tangle", "may_act", "try_alone"]
+__all__ = [
+    "TANGLE",
+    "after_try",
+    "fills_at_most",
+    "has_room",
+    "match_instant",
+    "match_tangle",
+    "may_act",
+    "rows_with_orders",
+    "try_alone",
+]
 
 # By address, as fills are: it is compiled once some order needs it.
 TANGLE = (types.float64, (*[types.int64] * 5, types.float64))
@@ -81,31 +91,33 @@ def match_instant(sim, view, start):
     head.now, head.start = now, start
     while end < seen.rows and ts[end] == now:
         end += 1
-    if end > start + 1:
-        fills = fills_at_most(sim, view, start, end)
-        if fills and not has_room(sim, fills):
-            return -fills
-    elif queues[codes[start]].count == 1 and head.queue_model == 0:  # the usual case, without detours
+    if end == start + 1 and queues[codes[start]].count == 1 and head.queue_model == 0:  # the usual case, directly
         queue = queues[codes[start]]
         if fills_from(sim, seen, queue, codes[start], start) and fills_at_all(sim, view, start):
             _match_row(sim, view, start, now, NO, 0.0)
         return end
+    rows, open_orders = rows_with_orders(sim, view, start, end)
+    if end > start + 1:
+        fills = fills_at_most(sim, open_orders)
+        if fills and not has_room(sim, fills):
+            return -fills
     if head.queue_model:
         for row in range(start, end):
             move_up(sim, view, row, now)
-    taken = np.zeros(end - start)
+    taken = np.zeros(len(rows))
     instant = token_of(view, start)
-    for row in range(start, end):
+    for row in rows:
         if queues[codes[row]].count > 1:
             note_range(view, row, queues[codes[row]], instant)
-    is_single = end == start + 1 and queues[codes[start]].count <= 1
+    is_single = end == start + 1 and open_orders <= 1
     for exits_only in range(0 if not is_single else 1, 2):
-        for row in range(start, end):
+        for place in range(len(rows)):
+            row = rows[place]
             queue = queues[codes[row]]
             if queue.count == 0 or (exits_only == 0 and not _is_held(head.books, codes[row])):
                 continue
             if fills_from(sim, seen, queue, codes[row], row) and fills_at_all(sim, view, row):
-                taken[row - start] = _match_row(sim, view, row, now, exits_only == 0, taken[row - start])
+                taken[place] = _match_row(sim, view, row, now, exits_only == 0, taken[place])
     if head.queue_model:
         for row in range(start, end):
             join_row(sim, view, row, now)
@@ -122,16 +134,26 @@ def _is_held(books, code):
 
 
 @inner
-def fills_at_most(sim, view, start, end):
-    """How many fills the rows of an instant may bring: each order once on every row of its instrument.
+def rows_with_orders(sim, view, start, end):
+    """The rows of an instant whose instruments have open orders, and how many, each counted on every row."""
+    queues, codes = queues_of(sim), codes_at(views_of(view)[0].codes)
+    rows, count, total = np.empty(end - start, np.int64), 0, 0
+    for row in range(start, end):
+        orders = queues[codes[row]].count
+        if orders:
+            rows[count] = row
+            count += 1
+            total += orders
+    return rows[:count], total
+
+
+@inner
+def fills_at_most(sim, open_orders):
+    """How many fills an instant may bring whose rows find so many orders open, each counted on every row.
 
     Where positions are made of trades, a fill opens one or closes one, in whole or, for the last of an order, in part.
     """
-    queues, codes = queues_of(sim), codes_at(views_of(view)[0].codes)
-    total = 0
-    for row in range(start, end):
-        total += queues[codes[row]].count
-    head = heads_of(sim)[0]
+    head, total = heads_of(sim)[0], open_orders
     if head.walks:  # each level of a book may fill a part
         total *= head.levels + 1
     return total if head.by_trade == 0 else 3 * total + head.open_trades

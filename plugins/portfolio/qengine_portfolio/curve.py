@@ -122,18 +122,22 @@ def equity_nb(
     """
     pairs, _, _, _, units = several
     fill_rows, written, fill, row = fills[0], 0, 0, start - 1
+    due, last = next_ts
+    upcoming = fill_rows[0] if len(fill_rows) else stop  # the row of the next fill
     while (row := row + 1) < stop:
-        if len(marks) == 1 and ts[row] < next_ts[0] and ts[row] != next_ts[1]:
-            row = min(stop - 1, row + np.searchsorted(ts[row:stop], next_ts[0]))  # nothing is sampled before
-        if fill < len(fill_rows) and fill_rows[fill] <= row:
-            fill = _settle_nb(fills, fill, row, quantities, marks, held, held_count, cash)
-        marks[codes[row]] = prices[row]
         now = ts[row]
-        if (now < next_ts[0] and now != next_ts[1]) or (row + 1 < stop and ts[row + 1] == now):
+        if len(marks) == 1 and now < due and now != last:
+            row = min(stop - 1, row + np.searchsorted(ts[row:stop], due))  # nothing is sampled before
+            now = ts[row]
+        if upcoming <= row:
+            fill = _settle_nb(fills, fill, row, quantities, marks, held, held_count, cash)
+            upcoming = fill_rows[fill] if fill < len(fill_rows) else stop
+        marks[codes[row]] = prices[row]
+        if (now < due and now != last) or (row + 1 < stop and ts[row + 1] == now):
             continue
-        if now >= next_ts[0]:
-            next_ts[0] = now + 1 if interval == 0 else (now // interval + 1) * interval
-        next_ts[1] = now  # another stream's rows of this instant replace this sample
+        if now >= due:
+            due = now + 1 if interval == 0 else (now // interval + 1) * interval
+        last = now  # another stream's rows of this instant replace this sample
         longs = shorts = 0.0
         money = cash[0]
         if len(pairs) > 1:
@@ -149,5 +153,6 @@ def equity_nb(
         out[written, 0] = money + longs - shorts
         out[written, 1], out[written, 2], out[written, 3] = money, longs, shorts
         written += 1
+    next_ts[0], next_ts[1] = due, last
     _settle_nb(fills, fill, len(ts), quantities, marks, held, held_count, cash)
     return written
