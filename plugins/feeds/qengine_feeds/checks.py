@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -18,9 +18,6 @@ __all__ = ["Checks", "DataWarning"]
 
 Columns = Mapping[str, npt.NDArray[Any]]
 Bools = npt.NDArray[np.bool_]
-
-# A kind of problem, the sentence (without a stop) about its first row, and how many rows have it.
-Finding = tuple[str, str, int]
 
 
 class DataWarning(UserWarning):
@@ -53,35 +50,25 @@ class Checks:
 
         return look_at(self._kind, rows.ts, rows.columns)
 
-    def wrong(self, rows: Rows) -> list[Finding]:
-        """What cannot be right in some rows, for ``note``. Raises DataError in place of the first finding."""
+    def values(self, rows: Rows) -> None:
+        """Say what cannot be right in some rows. Raises DataError for the first of it."""
         if self._judges_nothing:
-            return []
+            return
         broken = [(rule, rule.broken(rows.columns)) for rule in _rules(self._kind, rows.columns)]
         broken = [(rule, wrong) for rule, wrong in broken if wrong.any()]
         if self._mode == "raise" and broken:
             broken = [min(broken, key=lambda found: int(np.argmax(found[1])))]
-        findings = [self._finding(rows, rule, wrong) for rule, wrong in broken]
-        if self._mode == "raise":
-            self.note(findings)
-        return findings
-
-    def note(self, findings: Iterable[Finding]) -> None:
-        """Refuse or count what is wrong in rows that are delivered."""
-        for finding in findings:
-            self.found(*finding)
-
-    def _finding(self, rows: Rows, rule: _Rule, wrong: Bools) -> Finding:
-        row = int(np.argmax(wrong))
-        value = float(rows.columns[rule.column][row])
-        where = f"{rows.part.label}, row {rows.number(row)}, column {rule.column}"
-        what = "missing (null) or not a number" if np.isnan(value) else f"{value:.10g}"
-        return (
-            f"{rule.column}: {rule.expected}",
-            f"{where}, instrument {self._names[rows.rank[row]]} at {readable(int(rows.ts[row]))}: "
-            f"the {rule.column} is {what}, but {rule.expected}",
-            int(wrong.sum()),
-        )
+        for rule, wrong in broken:
+            row = int(np.argmax(wrong))
+            value = float(rows.columns[rule.column][row])
+            where = f"{rows.part.label}, row {rows.number(row)}, column {rule.column}"
+            what = "missing (null) or not a number" if np.isnan(value) else f"{value:.10g}"
+            self.found(
+                f"{rule.column}: {rule.expected}",
+                f"{where}, instrument {self._names[rows.rank[row]]} at {readable(int(rows.ts[row]))}: "
+                f"the {rule.column} is {what}, but {rule.expected}",
+                int(wrong.sum()),
+            )
 
     def found(self, problem: str, sentence: str, count: int = 1) -> None:
         """Refuse or count a problem. ``problem`` names its kind, ``sentence`` (without a stop) its first row."""

@@ -172,8 +172,7 @@ class ParquetPart:
             ) as file,
         ):
             groups = range(group, self.metadata.num_row_groups)
-            # In the thread that reads ahead: Arrow's own threads would take the core that the run computes on.
-            for batch in file.iter_batches(batch_size=rows, row_groups=groups, columns=inside, use_threads=False):
+            for batch in file.iter_batches(batch_size=rows, row_groups=groups, columns=inside, use_threads=True):
                 if skipped:  # the row group begins earlier
                     batch, skipped = batch.slice(skipped), max(0, skipped - len(batch))
                 if len(batch):

@@ -1,7 +1,7 @@
 """Compiled: whether rows of market data can be right, in one pass. Which cannot, and why, is for others to say.
 
-A pass holds no lock of Python's, so the thread that reads ahead makes it while the run goes on. To import this takes
-a while, and is put off until there are rows.
+A pass holds no lock of Python's: the thread that reads ahead goes on meanwhile. To import this takes a while, and is
+put off until there are rows.
 """
 
 from __future__ import annotations

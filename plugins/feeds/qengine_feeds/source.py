@@ -13,7 +13,7 @@ import pyarrow as pa
 from qengine_core.blocks import BLOCK_ROWS, Block, StreamInfo
 from qengine_core.plugin import ConfigError, DataError, Instrument, Phase, did_you_mean
 from qengine_feeds.ahead import ReadAhead
-from qengine_feeds.checks import Checks, Finding
+from qengine_feeds.checks import Checks
 from qengine_feeds.components import Detail, SyntheticFeed, TableFeed
 from qengine_feeds.features import Columns
 from qengine_feeds.layout import Layout, Rows
@@ -131,14 +131,14 @@ class TableSource:
                 else:
                     decide = functools.partial(bool, sorts)
                 looker = _Looker(self, table, decide, is_held, reading)
-                return self._runs_of(looker, reading.items(table, others, looker))
+                return self._runs_of(looker, reading.batches(table, looker.is_held, others))
 
             heads.append((_EARLIEST if sorts else table.first, runs))
         return heads[0][1](0) if len(heads) == 1 else merge(heads)
 
-    def _runs_of(self, looker: _Looker, looked: Iterator[_Looked]) -> Iterator[Run]:
+    def _runs_of(self, looker: _Looker, batches: Iterator[_Batch]) -> Iterator[Run]:
         """One part: run by run if it is in time order, else whole and sorted; of equal times, as they came."""
-        runs: Iterable[Run] = (Run.of(kept) for kept in self._delivered(looked, looker.checks))
+        runs: Iterable[Run] = map(Run.of, looker.rows(batches))
         if looker.is_held:
             runs = list(runs)
         if not looker.sorts():
@@ -148,14 +148,6 @@ class TableSource:
             if self._feed.sort is None:
                 self._check_each_instrument(looker.table, whole, looker.checks)
             yield sort_by_time(whole)
-
-    @staticmethod
-    def _delivered(looked: Iterator[_Looked], checks: Checks) -> Iterator[Rows]:
-        """The rows that there are, once what is wrong in them has been noted."""
-        for kept, wrong in looked:
-            checks.note(wrong)
-            if len(kept):
-                yield kept
 
     def _read(self, layout: Layout) -> Iterator[Rows]:
         """A part's rows, by themselves: for looking at some of its columns."""
@@ -271,12 +263,9 @@ class TableSource:
 # A batch of a part, and the part's row that is its first.
 _Batch = tuple[int, pa.RecordBatch]
 
-# The rows of a batch that the feed lets through, and what is wrong in them.
-_Looked = tuple[Rows, list[Finding]]
-
 
 class _Looker:
-    """Makes rows of a part's batches, one after another, and looks whether they can be right.
+    """Makes rows of a part's batches, and looks whether they can be right.
 
     Of a part that ``is_held``, that is read as a whole before anything is done with it, this also finds out whether
     it has to be sorted; of others ``sorts`` is known before.
@@ -288,26 +277,30 @@ class _Looker:
         self.table, self.is_held, self.checks = table, is_held, reading.checks
         self._source, self._wanted, self._sorts = source, reading.wanted, sorts
         self._goes_back = False
-        self._before: Rows | None = None
 
     def sorts(self) -> bool:
         """Whether the part is to be sorted; of one that is held, once all of it has been looked at."""
         return self._goes_back if self.is_held else self._sorts()
 
-    def __call__(self, batch: _Batch) -> _Looked | None:
-        source, before = self._source, self._before
-        rows = source.rows(self.table, batch, self._wanted)
-        is_sound, is_ordered = self.checks.look(rows)
-        is_ordered = is_ordered and (before is None or bool(rows.ts[0] >= before.ts[-1]))
-        self._before = rows
-        self._goes_back |= not is_ordered
-        if not self.is_held and not self._sorts():
-            if not is_ordered:
-                source.refuse_disorder(self.table, before, rows)
-            if source.is_after_end(rows):
-                return None
-        kept = source.kept(rows)
-        return kept, [] if is_sound or not len(kept) else self.checks.wrong(kept)
+    def rows(self, batches: Iterator[_Batch]) -> Iterator[Rows]:
+        """The rows that the feed lets through. Raises DataError for what cannot be right, or notes it."""
+        source, before = self._source, None
+        for batch in batches:
+            rows = source.rows(self.table, batch, self._wanted)
+            is_sound, is_ordered = self.checks.look(rows)
+            is_ordered = is_ordered and (before is None or bool(rows.ts[0] >= before.ts[-1]))
+            self._goes_back |= not is_ordered
+            if not self.is_held and not self._sorts():
+                if not is_ordered:
+                    source.refuse_disorder(self.table, before, rows)
+                if source.is_after_end(rows):
+                    return
+            before, kept = rows, source.kept(rows)
+            if not len(kept):
+                continue
+            if not is_sound:
+                self.checks.values(kept)
+            yield kept
 
 
 class _Pass:
@@ -319,18 +312,13 @@ class _Pass:
         rows = sum(table.rows for table in tables if not isinstance(table.layout.part, FramePart))
         self._ahead = ReadAhead() if rows >= _AHEAD_ROWS else None
 
-    def items(self, table: _Table, others: int, look: _Looker) -> Iterator[_Looked]:
-        """A part's rows batch by batch, while so many others are open. If they are read ahead, it begins now."""
-        rows = table.rows if look.is_held else max(BLOCK_ROWS, _BATCH_ROWS // max(1, others))
+    def batches(self, table: _Table, is_held: bool, others: int) -> Iterator[_Batch]:
+        """A part's batches (one, if it is held), while so many others are open; read ahead, if at all, from now on."""
+        rows = table.rows if is_held else max(BLOCK_ROWS, _BATCH_ROWS // max(1, others))
         reader = _Reader(table.layout, rows)
-
-        def step(wanted: frozenset[str]) -> _Looked | None:
-            batch = reader.next(wanted)
-            return None if batch is None else look(batch)
-
         if self._ahead is None or others >= _AHEAD_FILES:
-            return iter(lambda: step(frozenset(self.wanted)), None)
-        return self._ahead.items(lambda: functools.partial(step, frozenset(self.wanted)), _AHEAD_BATCHES)
+            return reader.batches(self.wanted)
+        return self._ahead.items(lambda: functools.partial(reader.next, frozenset(self.wanted)), _AHEAD_BATCHES)
 
     def result_of(self, function: Callable[[], bool]) -> Callable[[], bool]:
         """What a function returns; it is called ahead of time, if anything is."""
