@@ -509,6 +509,9 @@ class MatchingBroker(Participant):
         draft, sent, groups = self._draft, list[int](), dict[int, int]()
         tag, parents = draft["tag"][0], {leg.parent for leg in legs}
         shares = _shares_of(quantity, legs, self._instruments[code].lot_size)
+        if not self._head["kin"][0] and any(leg.parent >= 0 or leg.group >= 0 for leg in legs):
+            self._head["kin"], kept = entries.address_for("kin")
+            self._keep.append(kept)
         for number, (leg, share) in enumerate(shares):
             draft["tag"] = tag
             if not -1 <= leg.parent < number:

@@ -50,6 +50,7 @@ from qengine_broker_sim.corporate import end_position, split_order
 from qengine_broker_sim.depth import WALK, walk_book
 from qengine_broker_sim.execution import (
     EXECUTE,
+    HEED,
     SETTLE_BY_TRADE,
     admit,
     advance,
@@ -57,6 +58,7 @@ from qengine_broker_sim.execution import (
     close_group,
     execute,
     follow_mark,
+    heed,
     is_open,
     release,
     resize_children,
@@ -779,6 +781,16 @@ def _tangling(stamp: str) -> Callable[..., Any]:
     return tangle
 
 
+def _heeding(stamp: str) -> Callable[..., Any]:
+    """What tells orders of what those do that they are tied to."""
+
+    def kin(sim, view, row, index, quantity, is_over, now, reason):
+        _ = stamp
+        heed(sim, view, row, index, quantity, is_over != 0, now, reason)
+
+    return kin
+
+
 def _trading(stamp: str) -> Callable[..., Any]:
     """What settles a fill where positions are made of trades."""
 
@@ -826,6 +838,7 @@ _BY_ADDRESS = {
     "walk": (_walking, WALK),
     "tangle": (_tangling, TANGLE),
     "arrival": (_acting, _ARRIVAL),
+    "kin": (_heeding, HEED),
     "by_trade": (_trading, SETTLE_BY_TRADE),
     "settle_slip": (_settling_slips, SETTLE),
     "write_slips": (_writing_slips, WRITE),

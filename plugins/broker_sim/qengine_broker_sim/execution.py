@@ -59,6 +59,7 @@ from qengine_broker_sim.trades import add_trade, oldest_against, shrink_trade, t
 __all__ = [
     "COMMISSION",
     "EXECUTE",
+    "HEED",
     "SETTLE_BY_TRADE",
     "SLIPPAGE",
     "admit",
@@ -72,6 +73,7 @@ __all__ = [
     "execute_part",
     "fill_order",
     "follow_mark",
+    "heed",
     "is_open",
     "is_stop_limit",
     "recall_month",
@@ -93,6 +95,10 @@ _execute_at = function_at(*EXECUTE)
 # By address, where positions are made of trades.
 SETTLE_BY_TRADE = (_F8, (*[types.int64] * 4, *[_F8] * 4))
 _trade_at = function_at(*SETTLE_BY_TRADE)
+# By address, where orders are tied to one another.
+HEED = (types.void, (*[types.int64] * 4, _F8, *[types.int64] * 3))
+_kin_at = function_at(*HEED)
+_FILLS = np.int64(-1)  # in place of a reason
 
 _DUST = 1e-9
 _SLACK = 1 + 1e-9
@@ -431,7 +437,7 @@ def fill_order(sim, view, row, index, quantity, price, concession, fee, now, is_
     if is_over and head.trial == 0:
         unlink(sim, index)
     if order.tied and head.by_trade == 0:
-        _tell_kin(sim, view, row, index, quantity, is_over, now)
+        _tell_kin(sim, view, row, index, quantity, is_over, now, _FILLS)
 
 
 @inner
@@ -439,10 +445,29 @@ def close(sim, index, state, reason, now):
     """End an order that has not filled to the end, and what hangs on it."""
     _end(sim, index, state, reason, now)
     if orders_of(sim)[index].tied:
-        if heads_of(sim)[0].ends_together and reason != ONE_CANCELS_OTHER and reason != END_OF_DATA:
-            _end_relatives(sim, index, now)
-        while _orphan(sim, index, now):
-            pass
+        _tell_kin(sim, 0, 0, index, 0.0, YES, now, reason)
+
+
+@inner
+def _tell_kin(sim, view, row, index, quantity, is_over, now, reason):
+    """Have those heed it that are tied to an order that has filled ``quantity``, or ended for a reason."""
+    head = heads_of(sim)[0]
+    if head.kin == 0:
+        raise RuntimeError("Orders are tied, for which nothing is prepared: an error in the broker.")
+    where = np.int64(sim), np.int64(view), np.int64(row), np.int64(index)
+    _kin_at(head.kin, (*where, float(quantity), np.int64(is_over), np.int64(now), np.int64(reason)))
+
+
+@inner
+def heed(sim, view, row, index, quantity, is_over, now, reason):
+    """What those do that are tied to an order that has filled, or ended for a reason."""
+    if reason == _FILLS:
+        _heed_fill(sim, view, row, index, quantity, is_over, now)
+        return
+    if heads_of(sim)[0].ends_together and reason != ONE_CANCELS_OTHER and reason != END_OF_DATA:
+        _end_relatives(sim, index, now)
+    while _orphan(sim, index, now):
+        pass
 
 
 @inner
@@ -627,7 +652,7 @@ def _end_relatives(sim, index, now):
 
 
 @inner
-def _tell_kin(sim, view, row, index, quantity, is_over, now):
+def _heed_fill(sim, view, row, index, quantity, is_over, now):
     """An order has filled: its children may act on so much, its siblings step back."""
     orders, waits = orders_of(sim), heads_of(sim)[0].exits_wait != 0
     order = orders[index]

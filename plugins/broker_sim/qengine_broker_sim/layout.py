@@ -261,6 +261,7 @@ HEAD = np.dtype(
         *((name, "i8") for name in ("match", "search", "done", "asks", "pauses", "fills_per_order")),
         ("arrival", "i8"),  # the one that lets orders act as they arrive (0: they only come to rest)
         ("by_trade", "i8"),  # the one that settles a fill where positions are made of trades (0: they are not)
+        ("kin", "i8"),  # the one that tells orders what those have done that they are tied to (0: none is tied yet)
         ("tangle", "i8"),  # the one that leads orders along the path inside a bar (0: none of them needs it yet)
         *((name, "i8") for name in ("commission", "commission_rates", "commission_size")),
         *((name, "i8") for name in ("slippage", "slippage_rates", "slippage_size")),
