@@ -199,6 +199,9 @@ class MatchingBroker(Participant):
         head["by_trade"], by_trade = entries.address_for("by_trade") if settings.netting == "trades" else (0, None)
         acts = settings.fill_timing in ("same-close", "at-once") or settings.queue_model != "none"
         head["arrival"], arrival = entries.address_for("arrival") if acts else (0, None)
+        has_places, closes_decide = settings.queue_model != "none", settings.stop_limit != "by-path"
+        head["stand"], standing = entries.address_for("stand") if has_places else (0, None)
+        head["by_close"], by_close = entries.address_for("by_close") if closes_decide else (0, None)
         head["books"], head["queues"] = self._books.address, address(self._queues)
         head["forms"] = address(self._form_records)
         head["queue_count"] = len(run.instruments)
@@ -229,7 +232,8 @@ class MatchingBroker(Participant):
         shadows = np.full(len(self._books.accounts) * (len(run.instruments) + 1), -1, SHADOW)
         trade_lists = np.full(len(self._books.positions), -1, TRADES)
         head["shadows"], head["trade_lists"] = address(shadows), address(trade_lists)
-        kept: list[Any] = [shadows, trade_lists, execute, by_trade, arrival, self._set_up_targets(settings, run)]
+        kept: list[Any] = [shadows, trade_lists, execute, by_trade, arrival, standing, by_close]
+        kept.append(self._set_up_targets(settings, run))
         if settings.netting == "trades":  # a fill opens a trade, closes one, or, the last of an order, a part of one
             self._fills_per_order = 3
         self._last_rows = None

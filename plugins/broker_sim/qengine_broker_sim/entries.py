@@ -94,11 +94,11 @@ from qengine_broker_sim.layout import (
     ZERO_QUANTITY,
 )
 from qengine_broker_sim.margin import excess_at, margin_of, next_breach
-from qengine_broker_sim.matching import TANGLE, match_instant, match_tangle
+from qengine_broker_sim.matching import BY_CLOSES, TANGLE, match_instant, match_stop_limits, match_tangle
 from qengine_broker_sim.progress import making
 from qengine_broker_sim.resting import forms_of, heads_of, link, next_match, orders_of, queues_of, refresh, views_of
 from qengine_broker_sim.slips import SETTLE, WRITE, let_rest, make_whole, send_on_slip, settle_slip, write_slips
-from qengine_broker_sim.standing import fills_at_all, next_standing, note_quotes, stand
+from qengine_broker_sim.standing import STAND, fills_at_all, heed_row, next_standing, note_quotes, stand
 from qengine_broker_sim.targets import SUBMIT, in_flight, towards
 from qengine_broker_sim.targets import rebalance as rebalance_to
 
@@ -781,6 +781,26 @@ def _tangling(stamp: str) -> Callable[..., Any]:
     return tangle
 
 
+def _standing(stamp: str) -> Callable[..., Any]:
+    """What keeps places in the exchange's queue."""
+
+    def stand(sim, view, row, now, is_matched):
+        _ = stamp
+        heed_row(sim, view, row, now, is_matched != 0)
+
+    return stand
+
+
+def _by_closing(stamp: str) -> Callable[..., Any]:
+    """What matches stop-limits by the close."""
+
+    def by_close(sim, view, row, now, exits_only, taken):
+        _ = stamp
+        return match_stop_limits(sim, view, row, now, exits_only != 0, taken)
+
+    return by_close
+
+
 def _heeding(stamp: str) -> Callable[..., Any]:
     """What tells orders of what those do that they are tied to."""
 
@@ -839,6 +859,8 @@ _BY_ADDRESS = {
     "tangle": (_tangling, TANGLE),
     "arrival": (_acting, _ARRIVAL),
     "kin": (_heeding, HEED),
+    "stand": (_standing, STAND),
+    "by_close": (_by_closing, BY_CLOSES),
     "by_trade": (_trading, SETTLE_BY_TRADE),
     "settle_slip": (_settling_slips, SETTLE),
     "write_slips": (_writing_slips, WRITE),

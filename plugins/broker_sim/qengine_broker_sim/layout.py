@@ -162,6 +162,8 @@ ORDER = np.dtype(
         ("traded", "f8"),  # what has traded at its price since
         ("turn", "i8"),  # its place among the orders of all instruments
         ("level", "f8"),  # in its heap, which has the highest on top
+        ("stand", "i8"),  # the one that keeps places in the exchange's queue (0: the run has none)
+        ("by_close", "i8"),  # the one that matches stop-limits by the close (0: the path decides)
         ("kin", "i8"),  # the next of the ring of orders that one recipe made
         ("code", "i8"),
         ("account", "i8"),
@@ -261,6 +263,8 @@ HEAD = np.dtype(
         *((name, "i8") for name in ("match", "search", "done", "asks", "pauses", "fills_per_order")),
         ("arrival", "i8"),  # the one that lets orders act as they arrive (0: they only come to rest)
         ("by_trade", "i8"),  # the one that settles a fill where positions are made of trades (0: they are not)
+        ("stand", "i8"),  # the one that keeps places in the exchange's queue (0: the run has none)
+        ("by_close", "i8"),  # the one that matches stop-limits by the close (0: the path decides)
         ("kin", "i8"),  # the one that tells orders what those have done that they are tied to (0: none is tied yet)
         ("tangle", "i8"),  # the one that leads orders along the path inside a bar (0: none of them needs it yet)
         *((name, "i8") for name in ("commission", "commission_rates", "commission_size")),

@@ -28,7 +28,6 @@ from qengine_broker_sim.layout import (
     AT_CLOSE_REMAINDER,
     AT_OPEN,
     AT_OPEN_REMAINDER,
-    BY_PATH,
     CANCELLED,
     FOK,
     FOK_REMAINDER,
@@ -57,14 +56,16 @@ from qengine_broker_sim.resting import (
     refresh,
     views_of,
 )
-from qengine_broker_sim.standing import fills_at_all, join_row, move_up
+from qengine_broker_sim.standing import STAND, fills_at_all
 
 __all__ = [
+    "BY_CLOSES",
     "TANGLE",
     "after_try",
     "fills_at_most",
     "has_room",
     "match_instant",
+    "match_stop_limits",
     "match_tangle",
     "may_act",
     "rows_with_orders",
@@ -74,6 +75,10 @@ __all__ = [
 # By address, as fills are: it is compiled once some order needs it.
 TANGLE = (types.float64, (*[types.int64] * 5, types.float64))
 _tangle_at = function_at(*TANGLE)
+# Likewise: the stop-limits that are judged by the close, and what a row does to places in the exchange's queue.
+BY_CLOSES = (types.float64, (*[types.int64] * 5, types.float64))
+_by_close_at = function_at(*BY_CLOSES)
+_stand_at = function_at(*STAND)
 
 _ORDER = from_dtype(ORDER)
 
@@ -101,9 +106,9 @@ def match_instant(sim, view, start):
         fills = fills_at_most(sim, open_orders)
         if fills and not has_room(sim, fills):
             return -fills
-    if head.queue_model:
+    if head.stand:
         for row in range(start, end):
-            move_up(sim, view, row, now)
+            _stand_at(head.stand, (np.int64(sim), np.int64(view), np.int64(row), np.int64(now), np.int64(0)))
     taken = np.zeros(len(rows))
     instant = token_of(view, start)
     for row in rows:
@@ -118,9 +123,9 @@ def match_instant(sim, view, start):
                 continue
             if fills_from(sim, seen, queue, codes[row], row) and fills_at_all(sim, view, row):
                 taken[place] = _match_row(sim, view, row, now, exits_only == 0, taken[place])
-    if head.queue_model:
+    if head.stand:
         for row in range(start, end):
-            join_row(sim, view, row, now)
+            _stand_at(head.stand, (np.int64(sim), np.int64(view), np.int64(row), np.int64(now), np.int64(1)))
     return end
 
 
@@ -176,8 +181,9 @@ def _match_row(sim, view, row, now, exits_only, taken):
     code = np.int64(codes_at(seen.codes)[row])
     queue = queues_of(sim)[code]
     token = token_of(view, row)
-    if head.stop_limits != BY_PATH:
-        taken = _match_stop_limits(sim, view, row, now, exits_only, taken)
+    if head.by_close:
+        where = np.int64(sim), np.int64(view), np.int64(row), np.int64(now), np.int64(exits_only)
+        taken = _by_close_at(head.by_close, (*where, float(taken)))
     if queue.entangled > 0:  # as a whole, early if any of it exits
         if queue.token == token or (exits_only and not _any_exits(sim, queue)):
             return taken
@@ -342,7 +348,7 @@ def try_alone(sim, view, row, index, taken):
 
 
 @inner
-def _match_stop_limits(sim, view, row, now, exits_only, taken):
+def match_stop_limits(sim, view, row, now, exits_only, taken):
     """Try the stop-limits of an instrument by the close of a row; nothing else on the row concerns them then."""
     orders, forms, books = orders_of(sim), forms_of(sim), heads_of(sim)[0].books
     queue = queues_of(sim)[np.int64(codes_at(views_of(view)[0].codes)[row])]

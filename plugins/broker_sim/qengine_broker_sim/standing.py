@@ -15,13 +15,17 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import types
 from qengine_portfolio.native import codes_at, floats_at, inner, times_at
 
 from qengine_broker_sim.execution import execute_part, is_open, token_of
 from qengine_broker_sim.layout import DAY, GTC, GTD, NO, POWER, RISK_AVERSE
 from qengine_broker_sim.resting import forms_of, heads_of, orders_of, queues_of, summarise, views_of
 
-__all__ = ["fills_at_all", "join_row", "move_up", "next_standing", "note_quotes", "stand"]
+__all__ = ["STAND", "fills_at_all", "heed_row", "next_standing", "note_quotes", "stand"]
+
+# By address, where a run has such queues: what a row of an instant does to them before it is matched (0), and after.
+STAND = (types.void, (*[types.int64] * 5,))
 
 _DUST = 1e-9
 _SAME = 1e-11  # relative: rounding a price to its tick may change the last bits of it
@@ -136,6 +140,15 @@ def move_up(sim, view, row, now):
         _move_by_quote(sim, view, row, now, queue)
     elif queue.also == seen.kind and fills_at_all(sim, view, row):
         _move_by_print(sim, view, row, now, queue)
+
+
+@inner
+def heed_row(sim, view, row, now, is_matched):
+    """What a row does to the queues of its instrument before it is matched, and after that."""
+    if is_matched:
+        join_row(sim, view, row, now)
+    else:
+        move_up(sim, view, row, now)
 
 
 @inner

@@ -82,6 +82,19 @@ def _settle_nb(fills, first, row, quantities, marks, held, held_count, cash):
     return first
 
 
+@inner
+def _values_nb(quantities, marks, units, held, count):
+    """What the long and the short positions are worth, both as positive numbers."""
+    longs = shorts = 0.0
+    for code in held[:count]:
+        value = quantities[code] * marks[code] * units[code]
+        if value >= 0:
+            longs += value
+        else:
+            shorts -= value
+    return longs, shorts
+
+
 @njit(
     types.int64(
         *(_I8, _I4, _F8, types.int64, types.int64, types.int64, _I8_OUT),
@@ -138,17 +151,10 @@ def equity_nb(
         if now >= due:
             due = now + 1 if interval == 0 else (now // interval + 1) * interval
         last = now  # another stream's rows of this instant replace this sample
-        longs = shorts = 0.0
         money = cash[0]
         if len(pairs) > 1:
             money = _convert_nb(several, marks, cash, multipliers, held, held_count[0], out[written])
-        for index in range(held_count[0]):
-            code = held[index]
-            value = quantities[code] * marks[code] * units[code]
-            if value >= 0:
-                longs += value
-            else:
-                shorts -= value
+        longs, shorts = _values_nb(quantities, marks, units, held, held_count[0])
         out_ts[written] = now
         out[written, 0] = money + longs - shorts
         out[written, 1], out[written, 2], out[written, 3] = money, longs, shorts
