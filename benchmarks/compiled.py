@@ -25,19 +25,17 @@ class Crossover(CompiledStrategy):
         self.is_long = False
 
     def on_bar(self, ctx: Any, bar: Any) -> None:
-        close, place = bar.close, self.place
+        close, place, window = bar.close, self.place, self.window
+        leaves = place - self.fast
         self.fast_sum += close
+        self.fast_sum -= window[leaves if leaves >= 0 else leaves + self.slow]  # zeros, until it is full
         self.slow_sum += close
-        if self.seen >= self.fast:
-            leaves = place - self.fast
-            self.fast_sum -= self.window[leaves if leaves >= 0 else leaves + self.slow]
+        self.slow_sum -= window[place]
+        window[place] = close
         self.place = place + 1 if place + 1 < self.slow else 0
         if self.seen < self.slow:
-            self.window[place] = close
             self.seen += 1
             return
-        self.slow_sum -= self.window[place]
-        self.window[place] = close
         above = self.fast_sum * self.slow > self.slow_sum * self.fast
         if above != self.is_long:
             self.is_long = above

@@ -42,10 +42,13 @@ class Checks:
         self._counts: dict[str, int] = {}
         self._firsts: dict[str, str] = {}
 
-    def look(self, rows: Rows) -> tuple[bool, bool]:
-        """Whether all values of some rows can be right, and whether their times never go back."""
+    def look(self, rows: Rows) -> tuple[bool, bool, bool]:
+        """Whether all values of some rows can be right, whether times never go back, and whether each is later.
+
+        The last is not looked at where no values are.
+        """
         if self._judges_nothing:
-            return True, not np.any(rows.ts[1:] < rows.ts[:-1])
+            return True, not np.any(rows.ts[1:] < rows.ts[:-1]), False
         from qengine_feeds.sound import look_at
 
         return look_at(self._kind, rows.ts, rows.columns)

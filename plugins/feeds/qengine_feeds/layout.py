@@ -49,6 +49,7 @@ class Rows:
     """Some rows of one part: instants, ranks of instruments by name, the columns of their kind, and features.
 
     ``first`` is the part's row (from 0) that the first is; ``picked`` the part's rows where some were left out.
+    ``differ`` says that each instant is known to be later than the one before.
     """
 
     part: Part
@@ -58,6 +59,7 @@ class Rows:
     first: int
     features: Features | None = None
     picked: npt.NDArray[np.int64] | None = None
+    differ: bool = False
 
     def __len__(self) -> int:
         return len(self.ts)

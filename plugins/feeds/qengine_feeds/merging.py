@@ -15,9 +15,12 @@ __all__ = ["Run", "concatenate", "cut", "merge", "sort_by_time"]
 
 
 class Run:
-    """Rows without a source any more: instants, ranks, columns and features, ready to be cut into blocks."""
+    """Rows without a source any more: instants, ranks, columns and features, ready to be cut into blocks.
 
-    __slots__ = ("columns", "features", "rank", "ts")
+    ``differ`` says that each instant is known to be later than the one before.
+    """
+
+    __slots__ = ("columns", "differ", "features", "rank", "ts")
 
     def __init__(
         self,
@@ -25,21 +28,22 @@ class Run:
         rank: npt.NDArray[np.int32],
         columns: dict[str, npt.NDArray[Any]],
         features: Features | None = None,
+        differ: bool = False,
     ) -> None:
-        self.ts, self.rank, self.columns, self.features = ts, rank, columns, features
+        self.ts, self.rank, self.columns, self.features, self.differ = ts, rank, columns, features, differ
 
     def __len__(self) -> int:
         return len(self.ts)
 
     @classmethod
     def of(cls, rows: Rows) -> Run:
-        return cls(rows.ts, rows.rank, rows.columns, rows.features)
+        return cls(rows.ts, rows.rank, rows.columns, rows.features, rows.differ)
 
     def slice(self, start: int, stop: int) -> Run:
         """Rows from ``start`` to before ``stop``, as views."""
         columns = {name: values[start:stop] for name, values in self.columns.items()}
         features = None if self.features is None else self.features.slice(start, stop)
-        return Run(self.ts[start:stop], self.rank[start:stop], columns, features)
+        return Run(self.ts[start:stop], self.rank[start:stop], columns, features, self.differ)
 
     def take(self, order: npt.NDArray[np.intp]) -> Run:
         """The rows in another order, as copies."""

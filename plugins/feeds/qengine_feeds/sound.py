@@ -18,18 +18,18 @@ __all__ = ["look_at"]
 
 inner: Any = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
 
-_UNSOUND, _BACK = 1, 2
+_UNSOUND, _BACK, _TIED = 1, 2, 4
 _NONE = np.empty(0)
 
 
-def look_at(kind: str, ts: npt.NDArray[np.int64], columns: Mapping[str, npt.NDArray[Any]]) -> tuple[bool, bool]:
-    """Whether all values of some rows are sound, and whether their times never go back.
+def look_at(kind: str, ts: npt.NDArray[np.int64], columns: Mapping[str, npt.NDArray[Any]]) -> tuple[bool, bool, bool]:
+    """Whether all values of some rows are sound, whether times never go back, and whether each is later than the last.
 
     ``kind`` is bar, trade or quote. NaN is not sound: a comparison with it is false.
     """
     names = _COLUMNS[kind]
     found = _compiled(kind)(ts, *(columns.get(name, _NONE) for name in names))
-    return not found & _UNSOUND, not found & _BACK
+    return not found & _UNSOUND, not found & _BACK, not found & (_BACK | _TIED)
 
 
 @functools.cache
@@ -54,10 +54,11 @@ def _not_amounts(values):
 
 @inner
 def _verdict(unsound, ts):
-    back = 0
+    back = tied = 0
     for row in range(1, len(ts)):
         back += ts[row] < ts[row - 1]
-    return (_UNSOUND if unsound else 0) | (_BACK if back else 0)
+        tied += ts[row] == ts[row - 1]
+    return (_UNSOUND if unsound else 0) | (_BACK if back else 0) | (_TIED if tied else 0)
 
 
 def _bars(ts, opened, high, low, close, volume):

@@ -227,7 +227,7 @@ class TableSource:
 
     def _in_order(self, run: Run, checks: Checks) -> Run:
         """Rows of equal time by instrument's name; two bars of one instrument at one time are refused."""
-        if len(self._names) == 1 and self._feed.kind != "bar":
+        if run.differ or (len(self._names) == 1 and self._feed.kind != "bar"):
             return run
         tied = run.ts[1:] == run.ts[:-1]
         if not tied.any():
@@ -287,7 +287,7 @@ class _Looker:
         source, before = self._source, None
         for batch in batches:
             rows = source.rows(self.table, batch, self._wanted)
-            is_sound, is_ordered = self.checks.look(rows)
+            is_sound, is_ordered, rows.differ = self.checks.look(rows)
             is_ordered = is_ordered and (before is None or bool(rows.ts[0] >= before.ts[-1]))
             self._goes_back |= not is_ordered
             if not self.is_held and not self._sorts():
