@@ -42,6 +42,13 @@ class Checks:
         self._counts: dict[str, int] = {}
         self._firsts: dict[str, str] = {}
 
+    def prepare(self) -> None:
+        """Load, or compile, what looks at rows, lest the run waits for it."""
+        if not self._judges_nothing:
+            from qengine_feeds.sound import compiled
+
+            compiled(self._kind)
+
     def look(self, rows: Rows) -> tuple[bool, bool, bool]:
         """Whether all values of some rows can be right, whether times never go back, and whether each is later.
 

@@ -174,16 +174,17 @@ def _interleaved(run: Run, back: npt.NDArray[np.intp]) -> Run | None:
 
 
 def cut(runs: Iterator[Run], rows: int) -> Iterator[Run]:
-    """Cut time-sorted runs into pieces of about ``rows`` rows, wherever the runs themselves were cut.
+    """Cut time-sorted runs into pieces of about ``rows`` rows.
 
     A piece has at most ``rows`` rows unless one instant alone has more, and never splits an instant. Views
-    where possible: only the piece that spans two runs is a copy.
+    where possible: only a piece that spans two runs is a copy, and what a run leaves is completed by the next one only
+    if it makes less than half a piece, or its last instant goes on.
     """
     held: list[Run] = []  # what does not make a certain piece yet
     count = 0
     for run in runs:
         start = 0
-        if count == rows and len(run) and run.ts[0] > held[-1].ts[-1]:  # nothing is missing
+        if 2 * count >= rows and len(run) and run.ts[0] > held[-1].ts[-1]:
             yield concatenate(held)
             held, count = [], 0
         while count and start < len(run):

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, types
 
-__all__ = ["look_at"]
+__all__ = ["compiled", "look_at"]
 
 inner: Any = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
 
@@ -28,17 +28,18 @@ def look_at(kind: str, ts: npt.NDArray[np.int64], columns: Mapping[str, npt.NDAr
     ``kind`` is bar, trade or quote. NaN is not sound: a comparison with it is false.
     """
     names = _COLUMNS[kind]
-    found = _compiled(kind)(ts, *(columns.get(name, _NONE) for name in names))
+    found = compiled(kind)(ts, *(columns.get(name, _NONE) for name in names))
     return not found & _UNSOUND, not found & _BACK, not found & (_BACK | _TIED)
 
 
 @functools.cache
-def _compiled(kind: str) -> Callable[..., int]:
+def compiled(kind: str) -> Callable[..., int]:
+    """What looks at the rows of a kind, compiled or loaded when it is first asked for."""
     column = types.Array(types.float64, 1, "C", readonly=True)
     stamps = types.Array(types.int64, 1, "C", readonly=True)
     signature = types.int64(stamps, *[column] * len(_COLUMNS[kind]))
-    compiled: Callable[..., int] = njit(signature, cache=True, nogil=True)(_LOOKS[kind])  # type: ignore[type-var]
-    return compiled
+    look: Callable[..., int] = njit(signature, cache=True, nogil=True)(_LOOKS[kind])  # type: ignore[type-var]
+    return look
 
 
 # All rows are counted, though one would do, and by their numbers: then the processor compares several at once.

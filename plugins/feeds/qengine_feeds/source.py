@@ -100,6 +100,10 @@ class TableSource:
 
     def blocks(self, stream: int, codes: Mapping[str, int]) -> Iterator[Block]:
         """Yield the rows in time order, those of equal time by instrument's name. Raises DataError."""
+        Checks(self._feed.kind, self._feed.validate, ()).prepare()
+        return self._blocks(stream, codes)
+
+    def _blocks(self, stream: int, codes: Mapping[str, int]) -> Iterator[Block]:
         lookup = np.array([codes[name] for name in self._names], np.int32)
         as_ranked = np.array_equal(lookup, np.arange(len(lookup)))
         reading = _Pass(self._feed, self._names, self._tables)
