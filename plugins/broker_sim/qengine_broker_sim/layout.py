@@ -162,8 +162,6 @@ ORDER = np.dtype(
         ("traded", "f8"),  # what has traded at its price since
         ("turn", "i8"),  # its place among the orders of all instruments
         ("level", "f8"),  # in its heap, which has the highest on top
-        ("stand", "i8"),  # the one that keeps places in the exchange's queue (0: the run has none)
-        ("by_close", "i8"),  # the one that matches stop-limits by the close (0: the path decides)
         ("kin", "i8"),  # the next of the ring of orders that one recipe made
         ("code", "i8"),
         ("account", "i8"),

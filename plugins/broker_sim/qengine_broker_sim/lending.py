@@ -108,7 +108,7 @@ class Slips:
 
     def __init__(self, head: Any, books: Any, blank: Any) -> None:
         self._head, self._books = head, books
-        self._slips, self._records = np.empty(0, SLIP), np.concatenate([blank, blank])
+        self._slips, self._records = np.empty(0, SLIP), np.repeat(blank, 2)
         self._kept: list[Any] = []
         self._write: Callable[[int, int], None] | None = None
         self._sim, self._count, self._open = address(head), live(head["slip_count"]), live(head["slip_open"])
@@ -143,7 +143,7 @@ class Slips:
 
 
 def takes_slips(settings: SimulatedBroker, head: Any, books: Any) -> bool:
-    """Whether an order at market may be all there is to know on a slip."""
+    """Whether all there is to know of an order at market may be kept on a slip."""
     one = len(books.names) == 1 and len(books.currencies) == 1 and int(head["queue_count"][0]) == 1
     plain = settings.netting != "trades" and settings.matching_order == "exits-first"
     timed = settings.fill_timing in ("next-open", "next-close") and settings.participation_limit is None

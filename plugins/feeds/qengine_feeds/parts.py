@@ -286,7 +286,7 @@ class CsvPart:
             return pcsv.open_csv(
                 self.path,
                 read_options=pcsv.ReadOptions(
-                    use_threads=True, block_size=max(block_bytes, 1 << 16), column_names=self.header
+                    use_threads=False, block_size=max(block_bytes, 1 << 16), column_names=self.header
                 ),
                 parse_options=pcsv.ParseOptions(delimiter=self.delimiter),
                 convert_options=pcsv.ConvertOptions(
