@@ -86,7 +86,7 @@ def test_files_give_what_the_frame_gives(data, wake):
     assert results[0].counts["fills"] > 50
     for result in results[1:]:
         assert result.counts == results[0].counts
-        assert (result.rows, result.wakes) == (results[0].rows, results[0].wakes)
+        assert result.rows == results[0].rows
         assert result.fills.equals(results[0].fills)
         assert result.equity.equals(results[0].equity)
     assert not readers()

@@ -12,6 +12,7 @@ __all__ = [
     "FORM",
     "HEAD",
     "HEAR",
+    "NO",
     "ORDER",
     "QUEUE",
     "REASONS",
@@ -19,6 +20,7 @@ __all__ = [
     "SLIP",
     "STATES",
     "TIMES_IN_FORCE",
+    "YES",
 ]
 
 
