@@ -89,6 +89,7 @@ def test_files_give_what_the_frame_gives(data, wake):
         assert result.rows == results[0].rows
         assert result.fills.equals(results[0].fills)
         assert result.equity.equals(results[0].equity)
+    assert results[1].wakes == results[2].wakes
     assert not readers()
 
 

@@ -31,7 +31,9 @@ _AHEAD_ROWS = 1 << 18
 _AHEAD_FILES = 8
 _AHEAD_BATCHES = 2
 _SORTED_IN_MEMORY_ROWS = 5_000_000
-_HELD_ROWS = 1_000_000  # a part that may have to be sorted is read once if it has no more, else first its stamps
+# A part that may have to be sorted is read once if it has no more rows, or its share of them beside others that are
+# open; else its stamps are first.
+_HELD_ROWS = 1_000_000
 _EARLIEST = int(np.iinfo(np.int64).min)
 _LATEST = int(np.iinfo(np.int64).max)
 
@@ -128,14 +130,14 @@ class TableSource:
                 sorts = self._goes_back(table)
 
             def runs(others: int, table: _Table = table, sorts: bool | None = sorts) -> Iterator[Run]:
-                is_held = sorts is None and table.rows <= _HELD_ROWS
+                is_held = sorts is None and (others + 1) * table.rows <= _HELD_ROWS
                 if sorts is None and not is_held:
                     # The thread that reads ahead does one thing after the other: it looks at stamps before it reads.
                     decide = reading.result_of(lambda: self._goes_back(table))
                 else:
                     decide = functools.partial(bool, sorts)
                 looker = _Looker(self, table, decide, is_held, reading)
-                return self._runs_of(looker, reading.batches(table, looker.is_held, others))
+                return self._runs_of(looker, reading.batches(table, is_held, others))
 
             heads.append((_EARLIEST if sorts else table.first, runs))
         return heads[0][1](0) if len(heads) == 1 else merge(heads)
