@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -62,6 +61,7 @@ from qengine_broker_sim.execution import (
     is_open,
     release,
     resize_children,
+    sent_lots,
     settle_by_trade,
     settle_part,
     snap_prices,
@@ -122,10 +122,7 @@ def _mark_up_to(sim, seen_by, row):
 def _snap_to_grid(sim, index):
     """Round a quantity down to whole lots, a limit to the safe side, a trigger to the side that is later."""
     order = orders_of(sim)[index]
-    grid = booking.instruments_of(heads_of(sim)[0].books)[order.code]
-    if grid.lot_size > 0:
-        tolerance = heads_of(sim)[0].lot_tolerance
-        order.quantity = math.floor(order.quantity / grid.lot_size + tolerance) * grid.lot_size
+    order.quantity = sent_lots(sim, order.code, order.quantity)
     if not forms_of(sim)[order.form].from_fill:  # else its prices are not known yet
         snap_prices(sim, order)
 

@@ -64,6 +64,7 @@ __all__ = [
     "SLIPPAGE",
     "admit",
     "advance",
+    "book",
     "close",
     "close_group",
     "count_ambiguous",
@@ -80,6 +81,7 @@ __all__ = [
     "release",
     "reserve",
     "resize_children",
+    "sent_lots",
     "set_limit",
     "settle_by_trade",
     "settle_part",
@@ -281,6 +283,14 @@ def whole_lots(quantity, lot):
 
 
 @inner
+def sent_lots(sim, code, quantity):
+    """A quantity that is sent, rounded down to whole lots with the broker's tolerance."""
+    head = heads_of(sim)[0]
+    lot = booking.instruments_of(head.books)[code].lot_size
+    return math.floor(quantity / lot + head.lot_tolerance) * lot if lot > 0 else quantity
+
+
+@inner
 def _lot_of(sim, order):
     return booking.instruments_of(heads_of(sim)[0].books)[order.code].lot_size
 
@@ -400,6 +410,16 @@ def slipped(sim, view, row, order, quantity, base, size, taken):
 
 
 @inner
+def book(sim, order, quantity, price, fee):
+    """What a fill does to its account: what was traded this month, cash and position."""
+    books = heads_of(sim)[0].books
+    owner = booking.accounts_of(books)[order.account]
+    owner.month_quantity += quantity
+    owner.month_notional += abs(price) * quantity * booking.unit_value(books, order.code)
+    booking.book_fill(books, order.account, order.code, order.side, quantity, price, fee)
+
+
+@inner
 def fill_order(sim, view, row, index, quantity, price, concession, fee, now, is_maker):
     """Write a fill down, book it, and move its order on."""
     head, order = heads_of(sim)[0], orders_of(sim)[index]
@@ -413,9 +433,6 @@ def fill_order(sim, view, row, index, quantity, price, concession, fee, now, is_
     order.commission += fee
     if is_maker:
         order.maker_quantity += quantity
-    owner = booking.accounts_of(books)[order.account]
-    owner.month_quantity += quantity
-    owner.month_notional += abs(price) * quantity * booking.unit_value(books, order.code)
     rules = booking.heads_of(books)[0]
     number = rules.fill_count
     if number >= rules.fill_room or (head.announces and head.event_count + 4 > head.event_room):
@@ -426,7 +443,7 @@ def fill_order(sim, view, row, index, quantity, price, concession, fee, now, is_
     fill.quantity, fill.price, fill.commission, fill.slippage = quantity, price, fee, concession
     fill.code, fill.account, fill.side, fill.maker = order.code, order.account, order.side, is_maker
     fill.fx_rate = booking.rate_of(books, order.code)
-    booking.book_fill(books, order.account, order.code, order.side, quantity, price, fee)
+    book(sim, order, quantity, price, fee)
     if head.announces:
         event = events_of(sim)[head.event_count]
         event.ts, event.order, event.fill, event.state, event.reason = now, index, number, 0, 0

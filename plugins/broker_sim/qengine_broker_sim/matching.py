@@ -62,6 +62,7 @@ __all__ = [
     "BY_CLOSES",
     "TANGLE",
     "after_try",
+    "came_mid_bar",
     "fills_at_most",
     "has_room",
     "match_instant",
@@ -228,14 +229,14 @@ def may_act(sim, view, row, index, token, now):
         return False
     time_in_force = forms_of(sim)[order.form].time_in_force
     if time_in_force < AT_OPEN:
-        return views_of(view)[0].opened == 0 or not _came_mid_bar(sim, view, row, index, token)
+        return views_of(view)[0].opened == 0 or not came_mid_bar(sim, view, row, order, token)
     return _is_its_row(sim, view, row, index)
 
 
 @inner
-def _came_mid_bar(sim, view, row, index, token):
+def came_mid_bar(sim, view, row, order, token):
     """Whether an order, or a change of it, came after a bar had opened whose open it must not have, therefore."""
-    head, order = heads_of(sim)[0], orders_of(sim)[index]
+    head = heads_of(sim)[0]
     if head.waits == 0 or head.timing == NEXT_CLOSE or order.born == token:
         return False
     came = max(order.accepted_ts, order.not_before)

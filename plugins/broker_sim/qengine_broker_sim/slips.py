@@ -9,16 +9,25 @@ slips are written before the next one is begun.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numba import types
 from qengine_portfolio import booking
 from qengine_portfolio.native import carray, floats_at, function_at, inner, pointer, times_at
 
 from qengine_broker_sim.costs import cell, fee_of
-from qengine_broker_sim.execution import covered_of, recall_month, release, reserve, slipped, token_of, whole_lots
+from qengine_broker_sim.execution import (
+    book,
+    covered_of,
+    recall_month,
+    release,
+    reserve,
+    sent_lots,
+    slipped,
+    token_of,
+    whole_lots,
+)
 from qengine_broker_sim.layout import ACCEPTED, FILLED, NEXT_CLOSE, NO, NO_REASON, ORDER, SLIP, YES
+from qengine_broker_sim.matching import came_mid_bar
 from qengine_broker_sim.resting import heads_of, link, orders_of, queues_of, views_of
 from qengine_broker_sim.standing import fills_at_all
 
@@ -65,9 +74,7 @@ def send_on_slip(sim, seen_by, row, now, side, quantity):
     if head.open or head.pauses or head.announces:
         return np.int64(-1)
     _begin(sim)
-    lot = booking.instruments_of(head.books)[0].lot_size
-    if lot > 0:
-        quantity = math.floor(quantity / lot + head.lot_tolerance) * lot
+    quantity = sent_lots(sim, 0, quantity)
     if not quantity > 0:
         return np.int64(-1)
     booking.mark_up_to(head.books, seen_by, row)
@@ -119,7 +126,9 @@ def settle_slip(sim, view, row):
     if not is_whole or base != base or rules.fill_count >= rules.fill_room:
         let_rest(sim)
         return np.int64(-1)
-    _book(sim, order, quantity, price, fee)
+    rules.fill_count += 1
+    book(sim, order, quantity, price, fee)
+    release(sim, order, quantity, YES)
     slip = _slips_of(sim)[head.slip_count]
     slip.submitted_ts, slip.ts, slip.token = order.submitted_ts, now, token_of(view, row)
     slip.quantity, slip.price = order.side * quantity, price
@@ -133,27 +142,13 @@ def settle_slip(sim, view, row):
 @inner
 def _is_plain_row(sim, view, row, order):
     """Whether a row is alone in its instant, later than an order, of the data that fill it, and fills anything."""
-    head, seen = heads_of(sim)[0], views_of(view)[0]
+    seen = views_of(view)[0]
     ts = times_at(seen.ts)
     if order.accepted_ts >= ts[row] or (row + 1 < seen.rows and ts[row + 1] == ts[row]):
         return False
     if queues_of(sim)[0].grade != seen.grade or not fills_at_all(sim, view, row):
         return False
-    if head.waits == 0 or head.timing == NEXT_CLOSE or seen.opened == 0 or order.accepted_ts <= head.starts:
-        return True
-    return order.accepted_ts <= times_at(seen.opened)[row]
-
-
-@inner
-def _book(sim, order, quantity, price, fee):
-    """What a fill does to the account."""
-    books = heads_of(sim)[0].books
-    owner = booking.accounts_of(books)[0]
-    owner.month_quantity += quantity
-    owner.month_notional += abs(price) * quantity * booking.unit_value(books, 0)
-    booking.heads_of(books)[0].fill_count += 1
-    booking.book_fill(books, np.int64(0), np.int64(0), order.side, quantity, price, fee)
-    release(sim, order, quantity, YES)
+    return seen.opened == 0 or not came_mid_bar(sim, view, row, order, token_of(view, row))
 
 
 @inner
