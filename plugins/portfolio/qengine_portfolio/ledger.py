@@ -7,6 +7,7 @@ are read, and the equity curves of a segment are computed in one compiled pass e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["LedgerBook"]
 
 _NO_EFFECTS = (np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0), np.empty(0, np.int32), np.empty(0))
+# Rows of several instruments from which on sampling them in a thread saves more than handing them over takes.
+_WORTH_A_THREAD = 10_000
 _NEVER = int(np.iinfo(np.int64).max)
 
 
@@ -210,6 +213,8 @@ class _Curve:
         only_bars = all(kind == BAR for kind in self._stream_kinds)
         self._is_put_off = count == 1 and only_bars and currencies == 1
         self._put_off: list[_Stretch] = []
+        self._worker: ThreadPoolExecutor | None = None
+        self._under_way: Future[None] | None = None
         self._last: tuple[int, list[float]] | None = None
 
     def extend(self, segment: Segment) -> None:
@@ -229,13 +234,29 @@ class _Curve:
         self._booked, self._flowed = books.fill_count, books.flows.count
         if self._is_put_off:
             self._put_off.append(stretch)
-        else:
-            self._sample(stretch)
+            return
+        self._catch_up()
+        fills, flows = self._happened(stretch)
+        if len(self._marks) == 1 or segment.stop - segment.start < _WORTH_A_THREAD:
+            self._sample(stretch, fills, flows)
+        else:  # beside the next rows; a strategy in Python lets it have its turn, a compiled one runs beside it
+            self._worker = self._worker or ThreadPoolExecutor(1, "qengine-curve")
+            self._under_way = self._worker.submit(self._sample, stretch, fills, flows)
 
-    def _sample(self, stretch: _Stretch) -> None:
+    def _catch_up(self) -> None:
+        """Wait for the stretch that is being sampled: no more than one is held beside the block under way."""
+        if self._under_way is not None:
+            self._under_way.result()
+            self._under_way = None
+
+    def _happened(self, stretch: _Stretch) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """The records of the fills and cash flows of a stretch, which do not change any more."""
+        return self._books.fills[stretch.fills], self._books.flows.records[stretch.flows]
+
+    def _sample(self, stretch: _Stretch, happened: npt.NDArray[Any], flows: npt.NDArray[Any]) -> None:
         """Walk a stretch of rows, with what happened to the account on them."""
         ts, rows = stretch.ts, stretch.rows
-        fills = self._effects(stretch)
+        fills = self._effects(stretch, happened, flows)
         due = self._next_ts[0]
         if self._stream_kinds[stretch.stream] not in self._kinds:
             self._next_ts[0] = _NEVER  # its prices count, but only rows of an instant already sampled are sampled
@@ -265,18 +286,16 @@ class _Curve:
         if written:
             self._chunks.append((out_ts, out) if written == size else (out_ts[:written].copy(), out[:written].copy()))
 
-    def _effects(self, stretch: _Stretch) -> tuple[npt.NDArray[Any], ...]:
+    def _effects(self, stretch: _Stretch, fills: npt.NDArray[Any], flows: Any) -> tuple[npt.NDArray[Any], ...]:
         """On which row each fill happened, and what it changed: of what, how much, and cash in which currency.
 
         A fill that happened off the stretch's block is due before its first row. A split changes no cash: in place of
         it stands the ratio, and in place of the currency -1.
         """
-        fills = self._books.fills[stretch.fills]
         if len(self._books.names) > 1:
             fills = fills[fills["account"] == self._number]
-        has_flows = stretch.flows.stop > stretch.flows.start
         if not len(fills):
-            return self._with_flows(stretch, *_NO_EFFECTS) if has_flows else _NO_EFFECTS
+            return self._with_flows(stretch, flows, *_NO_EFFECTS) if len(flows) else _NO_EFFECTS
         codes = fills["code"].astype(np.int32)
         quantities = fills["side"] * fills["quantity"]
         cash = -fills["price"] * quantities * self._multipliers[codes] - fills["commission"]
@@ -291,14 +310,13 @@ class _Curve:
             rows = np.maximum.accumulate(rows)
             currencies, cash = np.where(is_split, np.int32(-1), currencies), np.where(is_split, fills["slippage"], cash)
         effects = rows, codes, quantities, currencies, cash
-        return self._with_flows(stretch, *effects) if has_flows else effects
+        return self._with_flows(stretch, flows, *effects) if len(flows) else effects
 
-    def _with_flows(self, stretch: _Stretch, rows: Any, *effects: Any) -> tuple[Any, ...]:
+    def _with_flows(self, stretch: _Stretch, flows: Any, rows: Any, *effects: Any) -> tuple[Any, ...]:
         """Fills, and the cash flows of a stretch among them, each from the first row at or after its time.
 
         A flow is a fill of no quantity.
         """
-        flows = self._books.flows.records[stretch.flows]
         flows = flows[flows["account"] == self._number]
         ts = stretch.ts[stretch.rows]
         rows = np.concatenate([rows, stretch.rows.start + np.searchsorted(ts, flows["ts"])])
@@ -317,6 +335,10 @@ class _Curve:
 
     def finish(self, now: int, account: Account) -> None:
         """Add the very last state, which the sampling may have missed; the table keeps one row an instant."""
+        self._catch_up()
+        if self._worker is not None:
+            self._worker.shutdown()
+            self._worker = None
         equity, cash, short = account.equity, account.cash, account.short_value()
         last = [equity, cash, equity - cash + short, short]
         if self._width > 4:
@@ -326,8 +348,9 @@ class _Curve:
 
     def samples(self) -> tables.Samples:
         """Everything that was sampled; of an instant that comes more than once, the last counts."""
+        self._catch_up()
         for stretch in self._put_off:
-            self._sample(stretch)
+            self._sample(stretch, *self._happened(stretch))
         self._put_off.clear()
         if self._last is not None:
             now, last = self._last
