@@ -89,5 +89,8 @@ class Source(Protocol):
     def info(self) -> StreamInfo: ...
 
     def blocks(self, stream: int, codes: Mapping[str, int]) -> Iterator[Block]:
-        """Yield the blocks in time order. ``codes`` maps every instrument name of the run to its code."""
+        """Yield the blocks in time order. ``codes`` maps every instrument name of the run to its code.
+
+        What has been yielded does not change any more: whoever has seen a row may keep it, and read it in a thread.
+        """
         ...

@@ -486,6 +486,8 @@ class RampSource:
         half = self.rows // 2
         cuts = [(0, half + (self.fault == "splits")), (half, self.rows)]
         for start, stop in cuts:
+            if self.fault == "writes over":
+                close[:start] = 0.0
             names = {"open": close[start:stop]} if self.fault == "other columns" else {"close": close[start:stop]}
             yield Block(stream, ts[start:stop], np.full(stop - start, code, np.int32), names)
 
@@ -501,6 +503,7 @@ def test_the_kit_accepts_a_lawful_feed():
         ("reads once", "can_be_read_again", "a second pass over the opened feed differs"),
         ("looks ahead", "the_future_does_not_change_the_past", "the feed looks ahead"),
         ("turns back", "time_never_turns_back", "ts falls within a block"),
+        ("writes over", "blocks_stay_as_they_were", "a block changes after it was delivered"),
         ("splits", "time_never_turns_back", "a block begins at 250, the last one ended at 250"),
         ("wrong type", "blocks_are_well_formed", "ts must be int64"),
         ("guesses codes", "blocks_are_well_formed", "instrument codes {0}"),

@@ -333,6 +333,15 @@ class FeedLaws(ComponentLaws):
             assert last is None or block.ts[0] > last, f"a block begins at {block.ts[0]}, the last one ended at {last}."
             last = block.ts[-1]
 
+    def test_blocks_stay_as_they_were(self) -> None:
+        """What has been delivered is not written over: events that a strategy keeps, and curves, are read from it."""
+        delivered = []
+        for block in self._blocks():
+            arrays: dict[str, Any] = {"ts": block.ts, "instrument": block.instrument, **block.columns}
+            delivered.append((arrays, {name: array.copy() for name, array in arrays.items()}))
+        for arrays, copies in delivered:
+            assert _same(arrays, copies), "a block changes after it was delivered: give each block arrays of its own."
+
     def test_can_be_read_again(self) -> None:
         """From a second opening, and from a second pass over the same one."""
         source = self.feed.open()

@@ -63,7 +63,11 @@ class LedgerBook(Participant):
         self._marks = marks
         self._initial = self.books.cash[:: len(self.books.currencies)].tolist()
         self._rows = 0
-        self._curves = [_Curve(settings, run, self.books, self.views, number) for number in range(len(self.accounts))]
+        # Curves are sampled in a thread of their own beside the next rows, which a compiled walk lets run.
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="qengine-curve")
+        self._curves = [
+            _Curve(settings, run, self.books, self.views, number, self._beside) for number in range(len(self.accounts))
+        ]
 
     # Views ------------------------------------------------------------------------------------------
 
@@ -127,6 +131,7 @@ class LedgerBook(Participant):
         if self._rows:
             for curve, account in zip(self._curves, self.accounts, strict=True):
                 curve.finish(self._run.clock.now, account)
+        self._beside.shutdown()
 
     def tables(self) -> Mapping[str, Any]:
         run, books, basis, curves = self._run, self.books, self._basis, self._curves
@@ -182,7 +187,9 @@ class _Curve:
     until somebody asks. Of many instruments, or of ticks, there are far fewer samples than rows.
     """
 
-    def __init__(self, settings: StandardLedger, run: Run, books: Books, views: Views, number: int) -> None:
+    def __init__(
+        self, settings: StandardLedger, run: Run, books: Books, views: Views, number: int, beside: ThreadPoolExecutor
+    ) -> None:
         count, currencies = len(run.instruments), len(books.currencies)
         self._number = number
         self._books, self._views = books, views
@@ -213,7 +220,7 @@ class _Curve:
         only_bars = all(kind == BAR for kind in self._stream_kinds)
         self._is_put_off = count == 1 and only_bars and currencies == 1
         self._put_off: list[_Stretch] = []
-        self._worker: ThreadPoolExecutor | None = None
+        self._beside = beside
         self._under_way: Future[None] | None = None
         self._last: tuple[int, list[float]] | None = None
 
@@ -239,12 +246,11 @@ class _Curve:
         fills, flows = self._happened(stretch)
         if len(self._marks) == 1 or segment.stop - segment.start < _WORTH_A_THREAD:
             self._sample(stretch, fills, flows)
-        else:  # beside the next rows; a strategy in Python lets it have its turn, a compiled one runs beside it
-            self._worker = self._worker or ThreadPoolExecutor(1, "qengine-curve")
-            self._under_way = self._worker.submit(self._sample, stretch, fills, flows)
+        else:
+            self._under_way = self._beside.submit(self._sample, stretch, fills, flows)
 
     def _catch_up(self) -> None:
-        """Wait for the stretch that is being sampled: no more than one is held beside the block under way."""
+        """Wait for the stretch that is being sampled: of each account one is held beside the block under way."""
         if self._under_way is not None:
             self._under_way.result()
             self._under_way = None
@@ -336,9 +342,6 @@ class _Curve:
     def finish(self, now: int, account: Account) -> None:
         """Add the very last state, which the sampling may have missed; the table keeps one row an instant."""
         self._catch_up()
-        if self._worker is not None:
-            self._worker.shutdown()
-            self._worker = None
         equity, cash, short = account.equity, account.cash, account.short_value()
         last = [equity, cash, equity - cash + short, short]
         if self._width > 4:
@@ -348,7 +351,6 @@ class _Curve:
 
     def samples(self) -> tables.Samples:
         """Everything that was sampled; of an instant that comes more than once, the last counts."""
-        self._catch_up()
         for stretch in self._put_off:
             self._sample(stretch, *self._happened(stretch))
         self._put_off.clear()

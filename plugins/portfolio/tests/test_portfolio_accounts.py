@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import io
+import threading
 
 import attrs
 import polars as pl
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from qengine_broker_sim import SimulatedBroker
 from qengine_costs import NoCommission, PerShare, PerTrade
 from qengine_orders import Bracket
-from qengine_portfolio import StandardLedger
+from qengine_portfolio import StandardLedger, ledger
 from qengine_strategy import Strategy
 from qengine_strategy.testing import ListFeed, bars, drive
 
@@ -196,6 +197,18 @@ def test_several_accounts_give_the_same_bytes_however_they_are_woken(world):
     for name in (*TABLES, "equity_by_account"):
         assert as_bytes(lazy[name]) == as_bytes(naive[name]), name
     assert heard == told
+
+
+@settings(phases=PHASES, max_examples=40, deadline=None)
+@given(worlds())
+def test_curves_are_the_same_bytes_sampled_in_a_thread_and_by_the_loop(world):
+    by_the_loop, _ = world.run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger, "_WORTH_A_THREAD", 0)
+        in_a_thread, _ = world.run()
+    for name in ("equity", "equity_by_account"):
+        assert as_bytes(in_a_thread[name]) == as_bytes(by_the_loop[name]), name
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("qengine-curve")]
 
 
 def as_bytes(frame):
