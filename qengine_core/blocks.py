@@ -42,10 +42,11 @@ class Block:
 
     ``ts`` is int64 nanoseconds UTC, ``instrument`` int32 codes into the run's instruments, ``columns``
     one array per name, all of one length. ``times`` is ``ts`` for reading single values quickly. ``cache`` is
-    for what participants derive from the block once.
+    for what participants derive from the block once. ``is_sorted`` says that the feed has looked at every instant,
+    and that none is earlier than the one before: the kernel, which looks else, does not look again.
     """
 
-    __slots__ = ("cache", "columns", "instrument", "stream", "times", "ts")
+    __slots__ = ("cache", "columns", "instrument", "is_sorted", "stream", "times", "ts")
 
     def __init__(
         self,
@@ -53,12 +54,14 @@ class Block:
         ts: npt.NDArray[np.int64],
         instrument: npt.NDArray[np.int32],
         columns: Mapping[str, npt.NDArray[Any]],
+        is_sorted: bool = False,
     ) -> None:
         self.stream = stream
         self.ts = ts
         self.times = ts.data if ts.dtype.kind == "i" else ts  # what is no whole number is refused elsewhere
         self.instrument = instrument
         self.columns = columns
+        self.is_sorted = is_sorted
         self.cache: dict[object, Any] = {}
 
     def __len__(self) -> int:

@@ -61,7 +61,8 @@ class _Head:
             if not len(block):
                 continue
             ts = block.ts
-            if (self.last_ts is not None and ts[0] <= self.last_ts) or np.any(ts[1:] < ts[:-1]):
+            falls = not block.is_sorted and bool(np.any(ts[1:] < ts[:-1]))
+            if falls or (self.last_ts is not None and ts[0] <= self.last_ts):
                 raise DataError(
                     f"Stream {block.stream} is not in time order around {int(ts[0])} ns UTC: a feed must yield "
                     "blocks sorted by ts, and must not split rows of equal ts across two blocks."

@@ -31,6 +31,9 @@ __all__ = [
 _NEVER = np.iinfo(np.int64).max
 _INF = np.inf
 
+# Rows that a search compares without looking at the outcome: the processor does several at once.
+_STRIDE = 64
+
 # The heaps of a queue.
 _HEAPS = 5
 _LIST = np.int64(4)
@@ -396,29 +399,39 @@ def _search_one(sim, view, queue, start, stop):
     always, after = queue.always > 0, queue.after
     skips = heads_of(sim)[0].zero_volume == 0 and seen.kind != 0 and seen.buy_size != 0
     sizes = floats_at(seen.buy_size)
-    buy_lows = floats_at(seen.buy_low)
-    sell_highs = floats_at(seen.sell_high)
-    buy_down, buy_up, sell_down, sell_up = queue.buy_down, queue.buy_up, queue.sell_down, queue.sell_up
-    down, up = max(buy_down, sell_down), min(buy_up, sell_up)
+    buys, sells = (queue.buy_down, queue.buy_up), (queue.sell_down, queue.sell_up)
+    if seen.kind != 0:  # buyers and sellers see the same prices, of which the lowest and the highest are looked at
+        buys, sells = (max(buys[0], sells[0]), _INF), (-_INF, min(buys[1], sells[1]))
     while start < stop and ts[start] <= after:
         start += 1
     while start < stop:
-        found = start if always else stop
-        if not always and seen.kind == 0:  # a buyer's and a seller's price differ
-            for row in range(start, stop):
-                ask, bid = buy_lows[row], sell_highs[row]
-                if ask <= buy_down or ask >= buy_up or bid <= sell_down or bid >= sell_up:
-                    found = row
-                    break
-        elif not always:
-            for row in range(start, stop):
-                if buy_lows[row] <= down or sell_highs[row] >= up:
-                    found = row
-                    break
+        found = start if always else _first_beyond(seen.buy_low, seen.sell_high, buys, sells, start, stop)
         if found == stop or not skips or sizes[found] > 0.0:
             return found
         start = found + 1
     return stop
+
+
+@inner
+def _first_beyond(buy_prices, sell_prices, buys, sells, start, stop):
+    """The first row in ``[start, stop)`` with a price at or beyond one of its two bounds, or ``stop``."""
+    of_buyers, of_sellers = floats_at(buy_prices), floats_at(sell_prices)
+    while start + _STRIDE <= stop:
+        count = np.int64(0)
+        for row in range(np.uint64(start), np.uint64(start + _STRIDE)):
+            count += _is_beyond(of_buyers[row], buys) | _is_beyond(of_sellers[row], sells)
+        if count:
+            break
+        start += _STRIDE
+    for row in range(start, stop):
+        if _is_beyond(of_buyers[row], buys) or _is_beyond(of_sellers[row], sells):
+            return row
+    return stop
+
+
+@inner
+def _is_beyond(price, bounds):
+    return (price <= bounds[0]) | (price >= bounds[1])
 
 
 @inner

@@ -116,7 +116,7 @@ class TableSource:
                 columns: Mapping[str, Any] = ordered.columns
                 if ordered.features is not None:
                     columns = Columns(self.info.columns, ordered.columns, ordered.features)
-                yield Block(stream, ordered.ts, instrument, columns)
+                yield Block(stream, ordered.ts, instrument, columns, is_sorted=True)  # as ``_Looker`` saw, or sorted
         finally:
             reading.close()
 

@@ -404,11 +404,11 @@ class Context:
 class PortfolioView:
     """The account as a strategy sees it, up to date whenever it is read. Money is in the ledger's currency."""
 
-    __slots__ = ("_ledger", "_run")
+    __slots__ = ("_codes", "_ledger", "_positions", "_run")
 
     def __init__(self, run: Run, account: AccountView) -> None:
-        self._run = run
-        self._ledger = account
+        self._run, self._codes = run, run.codes
+        self._ledger, self._positions = account, account.positions
 
     @property
     def cash(self) -> float:
@@ -432,19 +432,20 @@ class PortfolioView:
     def positions(self) -> dict[str, float]:
         """Signed quantity by instrument, of those that are not zero."""
         names = self._run.instruments
-        return {names[code].name: self._ledger.positions[code].quantity for code in self._ledger.held()}
+        return {names[code].name: self._positions[code].quantity for code in self._ledger.held()}
 
     def position(self, instrument: str) -> float:
         """Signed quantity held of an instrument."""
-        return self._ledger.positions[self._code(instrument)].quantity
+        code = self._codes.get(instrument)
+        return self._positions[self._code(instrument) if code is None else code].quantity
 
     def average_price(self, instrument: str) -> float:
         """Average entry price of the position, by lots of those that are left; 0 if there is none."""
-        return self._ledger.positions[self._code(instrument)].average_price
+        return self._positions[self._code(instrument)].average_price
 
     def realised_pnl(self, instrument: str) -> float:
         """What closing positions of an instrument has brought so far, before commission."""
-        return self._ledger.positions[self._code(instrument)].realised_pnl
+        return self._positions[self._code(instrument)].realised_pnl
 
     def price(self, instrument: str) -> float:
         """The last known price; NaN before the instrument's first row."""
@@ -453,11 +454,11 @@ class PortfolioView:
     def value(self, instrument: str) -> float:
         """Signed market value of the position."""
         code = self._code(instrument)
-        quantity = self._ledger.positions[code].quantity
+        quantity = self._positions[code].quantity
         return quantity * self._ledger.mark(code) * self._ledger.unit_value(code) if quantity else 0.0
 
     def _code(self, instrument: str) -> int:
-        return _code(self._run.codes, instrument)
+        return _code(self._codes, instrument)
 
 
 def _code(codes: Mapping[str, int], instrument: str) -> int:
