@@ -15,7 +15,7 @@ from qengine_portfolio.native import address, codes_at, floats_at, inner, times_
 from qengine_portfolio.view import BARS, QUOTES, VIEW
 
 from qengine_broker_sim.layout import NO_TOKEN
-from qengine_broker_sim.resting import heads_of, queues_of, views_of
+from qengine_broker_sim.resting import head_of, queues_of, view_at
 
 __all__ = ["Board", "note_rows", "show", "split_row"]
 
@@ -55,8 +55,8 @@ def split_row(columns: Mapping[str, npt.NDArray[Any]], row: int, ratio: float) -
 @inner
 def note_rows(sim, view, stop):
     """Put up the rows of a block before ``stop`` that are new, of the kind that fills their instrument."""
-    head, queues, seen = heads_of(sim)[0], queues_of(sim), views_of(view)[0]
-    shown, tokens, codes = views_of(head.board)[0], times_at(head.board_tokens), codes_at(seen.codes)
+    head, queues, seen = head_of(sim), queues_of(sim), view_at(view)
+    shown, tokens, codes = view_at(head.board), times_at(head.board_tokens), codes_at(seen.codes)
     for row in range(seen.noted, min(stop, seen.rows)):
         code = codes[row]
         if queues[code].grade == seen.grade:
@@ -89,8 +89,8 @@ def _copy(seen, row, shown, code):
 @inner
 def show(sim, code, now):
     """Let the board be read as of ``now``; returns the number of the row that it shows, NO_TOKEN if there is none."""
-    head = heads_of(sim)[0]
-    shown = views_of(head.board)[0]
+    head = head_of(sim)
+    shown = view_at(head.board)
     shown.grade = queues_of(sim)[code].grade
     shown.kind = min(shown.grade, BARS)
     times_at(shown.ts)[code] = now

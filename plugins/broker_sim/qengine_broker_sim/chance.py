@@ -10,7 +10,7 @@ import numpy as np
 from qengine_portfolio.native import inner
 
 from qengine_broker_sim.layout import PENETRATE, PROBABILITY
-from qengine_broker_sim.resting import heads_of
+from qengine_broker_sim.resting import head_of
 
 __all__ = ["must_penetrate", "uniform"]
 
@@ -39,7 +39,7 @@ def uniform(key, order, ts):
 @inner
 def must_penetrate(sim, index):
     """Whether prices must go beyond an order's limit to fill it in the instant that is being matched."""
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     if head.penetrates < PROBABILITY:
         return head.penetrates == PENETRATE
     return uniform(head.touch_key, index, head.now) >= head.touch_probability

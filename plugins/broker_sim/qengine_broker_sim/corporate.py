@@ -8,7 +8,7 @@ from qengine_portfolio.native import inner
 
 from qengine_broker_sim.execution import advance, fill_order, snap_prices, whole_lots
 from qengine_broker_sim.layout import ACCEPTED, NO, NO_REASON, SUBMITTED
-from qengine_broker_sim.resting import forms_of, heads_of, link, orders_of, refresh
+from qengine_broker_sim.resting import forms_of, head_of, link, orders_of, refresh
 
 __all__ = ["end_position", "split_order"]
 
@@ -19,8 +19,8 @@ def split_order(sim, index, ratio, form):
 
     ``form`` is the number of its form with amounts that have been split already.
     """
-    order, books = orders_of(sim)[index], heads_of(sim)[0].books
-    lot = booking.instruments_of(books)[order.code].lot_size
+    order, books = orders_of(sim)[index], head_of(sim).books
+    lot = booking.instrument_at(books, order.code).lot_size
     left, room = order.quantity - order.filled, order.allowed - order.filled
     order.form = form
     order.filled *= ratio

@@ -10,7 +10,7 @@ from qengine_portfolio import booking
 from qengine_portfolio.native import RATES, carray, floats_at, function_at, inner, pointer
 
 from qengine_broker_sim.layout import FEE_BY_ORDER, FEE_BY_REQUEST
-from qengine_broker_sim.resting import heads_of, views_of
+from qengine_broker_sim.resting import head_of, view_at
 
 __all__ = ["COMMISSION", "SLIPPAGE", "cell", "concession_of", "fee_of"]
 
@@ -30,7 +30,7 @@ def cell(column, row, missing):
 @inner
 def fee_of(sim, order, quantity, price, is_maker):
     """What executing ``quantity`` more at ``price`` adds to the order's commission."""
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     if head.commission == 0:
         return 0.0
     if head.fee_by_part != FEE_BY_ORDER:
@@ -47,7 +47,7 @@ def fee_of(sim, order, quantity, price, is_maker):
 @inner
 def _fee_by_part(sim, order, quantity, price, is_maker):
     """The commission on what closes and on what opens, each by itself and whatever the order has paid before."""
-    books, maker = heads_of(sim)[0].books, 1.0 if is_maker else 0.0
+    books, maker = head_of(sim).books, 1.0 if is_maker else 0.0
     held = booking.positions_of(books)[booking.place_of(books, order.account, order.code)].quantity
     opening = booking.opening_part(held, order.side, quantity, 0.0)
     fee = _commission_on(sim, order, quantity - opening, price, maker) if opening < quantity else 0.0
@@ -56,9 +56,9 @@ def _fee_by_part(sim, order, quantity, price, is_maker):
 
 @inner
 def _commission_on(sim, order, quantity, price, maker):
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     rates = carray(pointer(head.commission_rates), head.commission_size, np.float64)
-    multiplier = booking.instruments_of(head.books)[order.code].multiplier
+    multiplier = booking.instrument_at(head.books, order.code).multiplier
     prior = order.prior_quantity, order.prior_notional
     values = (float(order.side), quantity, price, multiplier, maker, prior[0], prior[1], rates)
     return _commission_at(head.commission, values)
@@ -67,7 +67,7 @@ def _commission_on(sim, order, quantity, price, maker):
 @inner
 def concession_of(sim, view, row, order, quantity, price, size, taken):
     """What the slippage model gives away per unit; ``taken`` is how much of the row's ``size`` is gone."""
-    head, seen = heads_of(sim)[0], views_of(view)[0]
+    head, seen = head_of(sim), view_at(view)
     if head.slippage == 0:
         return 0.0
     spread = 0.0 if seen.kind == 0 else cell(seen.spread, row, np.nan)
@@ -75,7 +75,7 @@ def concession_of(sim, view, row, order, quantity, price, size, taken):
     if volatility != volatility and seen.kind == 2:
         volatility = _parkinson(cell(seen.buy_low, row, np.nan), cell(seen.sell_high, row, np.nan))
     rates = carray(pointer(head.slippage_rates), head.slippage_size, np.float64)
-    tick = booking.instruments_of(head.books)[order.code].tick_size
+    tick = booking.instrument_at(head.books, order.code).tick_size
     values = (float(order.side), quantity, price, size, taken, spread, volatility, tick, rates)
     return _slippage_at(head.slippage, values)
 

@@ -9,7 +9,7 @@ from qengine_portfolio.native import carray, floats_at, function_at, inner, poin
 from qengine_broker_sim.chance import must_penetrate
 from qengine_broker_sim.execution import covers_all, execute, execute_part, is_open, token_of
 from qengine_broker_sim.layout import FOK, LAST_LEVEL, NO
-from qengine_broker_sim.resting import forms_of, heads_of, orders_of, views_of
+from qengine_broker_sim.resting import forms_of, head_of, orders_of, view_at
 
 __all__ = ["WALK", "trade", "walk_book"]
 
@@ -27,7 +27,7 @@ def trade(sim, view, row, index, price, taken, at_market):
 
     An order that stands in the exchange's queue and is met by the other side trades at its own limit.
     """
-    head, seen = heads_of(sim)[0], views_of(view)[0]
+    head, seen = head_of(sim), view_at(view)
     if seen.kind == 0 and head.walks + head.queue_model > 0:
         order, own_price = orders_of(sim)[index], np.nan
         if order.ahead == order.ahead:
@@ -42,7 +42,7 @@ def trade(sim, view, row, index, price, taken, at_market):
 @inner
 def walk_book(sim, view, row, index, own_price, at_market):
     """Execute an order at the levels of a row's book; what they gave is remembered where that is the policy."""
-    head, code = heads_of(sim)[0], orders_of(sim)[index].code
+    head, code = head_of(sim), orders_of(sim)[index].code
     rows = _levels_of(sim, view, row, code)
     filled = _walk(sim, view, row, index, rows, own_price, at_market)
     if head.remembers:
@@ -57,7 +57,7 @@ def _walk(sim, view, row, index, rows, own_price, at_market):
     Each fill then has a price that was quoted, on the grid, and never beyond the limit; the commission is
     that of the whole order in any case. With an ``own_price`` all levels trade at that.
     """
-    head, order = heads_of(sim)[0], orders_of(sim)[index]
+    head, order = head_of(sim), orders_of(sim)[index]
     form = forms_of(sim)[order.form]
     levels = rows[0 if order.side > 0 else 1]
     wanted = min(order.allowed - order.filled, form.display)
@@ -95,7 +95,7 @@ def _is_beyond(order, price, strict):
 @inner
 def _gives_all(sim, view, row, index, levels):
     """Whether the levels within the limit, and the account, have room for all that is left of an order."""
-    head, order = heads_of(sim)[0], orders_of(sim)[index]
+    head, order = head_of(sim), orders_of(sim)[index]
     wanted = order.allowed - order.filled
     quantity, notional, last, is_over = 0.0, 0.0, np.nan, False
     strict = must_penetrate(sim, index)
@@ -128,7 +128,7 @@ def _levels_of(sim, view, row, code):
     There is one such book for each row of the instant that is being matched. Where levels are remembered, what
     was taken of the instrument's book before is gone of every level that has the same price and size still.
     """
-    head, seen = heads_of(sim)[0], views_of(view)[0]
+    head, seen = head_of(sim), view_at(view)
     slot = row - head.start
     rows = _books_at(head.slots, slot, head.levels)
     tokens, token = times_at(head.slot_tokens), token_of(view, row)

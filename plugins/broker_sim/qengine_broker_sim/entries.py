@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit, types
-from qengine_portfolio import booking, books, view
+from qengine_portfolio import booking, books, records, view
 from qengine_portfolio.native import (
     address_of,
     carray,
@@ -96,7 +96,17 @@ from qengine_broker_sim.layout import (
 from qengine_broker_sim.margin import excess_at, margin_of, next_breach
 from qengine_broker_sim.matching import BY_CLOSES, TANGLE, match_instant, match_stop_limits, match_tangle
 from qengine_broker_sim.progress import making
-from qengine_broker_sim.resting import forms_of, heads_of, link, next_match, orders_of, queues_of, refresh, views_of
+from qengine_broker_sim.resting import (
+    draft_of,
+    forms_of,
+    head_of,
+    link,
+    next_match,
+    orders_of,
+    queues_of,
+    refresh,
+    view_at,
+)
 from qengine_broker_sim.slips import SETTLE, WRITE, let_rest, make_whole, send_on_slip, settle_slip, write_slips
 from qengine_broker_sim.standing import STAND, fills_at_all, heed_row, next_standing, note_quotes, stand
 from qengine_broker_sim.targets import SUBMIT, in_flight, towards
@@ -115,7 +125,7 @@ _search_at, _match_at = function_at(types.int64, (types.int64,) * 4), function_a
 @inner
 def _mark_up_to(sim, seen_by, row):
     """Bring the marks up to a row of the block under way."""
-    booking.mark_up_to(heads_of(sim)[0].books, seen_by, row)
+    booking.mark_up_to(head_of(sim).books, seen_by, row)
 
 
 @inner
@@ -135,12 +145,12 @@ def _arrive(sim, seen_by, row, index, now):
         return
     _snap_to_grid(sim, index)
     _mark_up_to(sim, seen_by, row)
-    mark = booking.marks_of(heads_of(sim)[0].books)[order.code]
+    mark = booking.marks_of(head_of(sim).books)[order.code]
     if order.parent < 0:
         order.active, order.allowed = 1, order.quantity
     else:  # its parent may have filled before it came
         order.allowed = min(order.allowed, order.quantity)
-    if order.trail == order.trail and (order.parent < 0 or heads_of(sim)[0].trail_start == TRAIL_FROM_SENDING):
+    if order.trail == order.trail and (order.parent < 0 or head_of(sim).trail_start == TRAIL_FROM_SENDING):
         order.mark = order.mark if order.mark == order.mark else mark
         follow_mark(sim, order)
     reason = admit(sim, index, mark, now) if order.quantity > 0 else ZERO_QUANTITY
@@ -151,15 +161,15 @@ def _arrive(sim, seen_by, row, index, now):
         return
     advance(sim, index, ACCEPTED, NO_REASON, now)
     link(sim, index)
-    if heads_of(sim)[0].arrival:
+    if head_of(sim).arrival:
         where = np.int64(sim), np.int64(seen_by), np.int64(row), np.int64(index), np.int64(now)
-        _arrival_at(heads_of(sim)[0].arrival, where)
+        _arrival_at(head_of(sim).arrival, where)
 
 
 @inner
 def _act_on_arrival(sim, seen_by, row, index, now):
     """What an order does at once, under the policies that let it."""
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     if head.queue_model:
         stand(sim, seen_by, row, index)
     if head.timing == SAME_CLOSE and head.close_order == AS_SENT:
@@ -171,20 +181,20 @@ def _act_on_arrival(sim, seen_by, row, index, now):
 @inner
 def _fill_at_close(sim, seen_by, row, index, now):
     """Fill an order that has just arrived at the close of the bar it was sent on, if that is its instrument's."""
-    order, seen = orders_of(sim)[index], views_of(seen_by)[0]
+    order, seen = orders_of(sim)[index], view_at(seen_by)
     if seen.kind != 2 or order.parent >= 0 or order.trigger == order.trigger or not is_open(order):
         return
     reason = _try_close(sim, seen_by, row, index, now)
-    if heads_of(sim)[0].cancels_rest and is_open(order) and order.limit != order.limit:
+    if head_of(sim).cancels_rest and is_open(order) and order.limit != order.limit:
         close(sim, index, CANCELLED, reason, now)
 
 
 @inner
 def _try_close(sim, seen_by, row, index, now):
     """Fill an order at the close of its instrument's bar of this instant; return why it may not have filled."""
-    order, seen = orders_of(sim)[index], views_of(seen_by)[0]
+    order, seen = orders_of(sim)[index], view_at(seen_by)
     ts, codes = times_at(seen.ts), codes_at(seen.codes)
-    if not heads_of(sim)[0].is_trading:  # the order was sent between rows
+    if not head_of(sim).is_trading:  # the order was sent between rows
         return NO_PRICE
     row = min(row, seen.rows - 1)
     while row >= 0 and ts[row] == now and codes[row] != order.code:
@@ -202,23 +212,23 @@ def _try_close(sim, seen_by, row, index, now):
 @inner
 def _fill_at_once(sim, seen_by, row, index, now):
     """Fill an order at market that has just arrived at the last known price, if its market is open."""
-    head, order = heads_of(sim)[0], orders_of(sim)[index]
+    head, order = head_of(sim), orders_of(sim)[index]
     is_at_market = order.limit != order.limit and order.trigger != order.trigger
     waits = forms_of(sim)[order.form].time_in_force >= AT_OPEN or order.not_before >= now
     if not head.is_trading or not order.active or not is_at_market or waits:
         return
     note_rows(sim, seen_by, row + 1)
-    code, shown = order.code, views_of(head.board)[0]
+    code, shown = order.code, view_at(head.board)
     token = show(sim, code, now)
     if token == NO_TOKEN or not fills_at_all(sim, head.board, code):
         return
     price = floats_at(shown.buy_open if order.side > 0 else shown.sell_open)[code]
-    queue, rules = queues_of(sim)[code], booking.heads_of(head.books)[0]
+    queue, rules = queues_of(sim)[code], booking.head_of(head.books)
     taken, first = queue.taken if queue.taken_on == token else 0.0, rules.fill_count
     queue.taken_on, queue.taken = token, taken + execute(sim, head.board, code, index, price, taken, YES)
     for number in range(first, rules.fill_count):  # it happened on the row that the clock stands on
         fill = booking.fills_of(head.books)[number]
-        fill.block, fill.row = views_of(seen_by)[0].number, row
+        fill.block, fill.row = view_at(seen_by).number, row
 
 
 @inner
@@ -228,16 +238,16 @@ def _begin_instant(sim, seen_by, row):
     So what other orders there are, and which row of the instant concerns one of them first, makes no difference.
     """
     _mark_up_to(sim, seen_by, row - 1)
-    books, seen = heads_of(sim)[0].books, views_of(seen_by)[0]
-    if booking.heads_of(books)[0].foreign:
+    books, seen = head_of(sim).books, view_at(seen_by)
+    if booking.head_of(books).foreign:
         booking.rates_by_rows(books, times_at(seen.ts), codes_at(seen.codes), floats_at(seen.mark), row, seen.rows)
 
 
 @inner
 def _end_instant(sim):
     """Go back to the rates of the rows that have been seen: at these orders are sent."""
-    books = heads_of(sim)[0].books
-    if booking.heads_of(books)[0].foreign:
+    books = head_of(sim).books
+    if booking.head_of(books).foreign:
         booking.rates_by_marks(books)
 
 
@@ -273,7 +283,7 @@ def _amend(sim, seen_by, row, index, now, quantity, limit, trigger, trail):
     if refusal != NO_REASON:
         return refusal
     _mark_up_to(sim, seen_by, row)
-    books = heads_of(sim)[0].books
+    books = head_of(sim).books
     position = booking.positions_of(books)[booking.place_of(books, order.account, order.code)]
     owner = booking.accounts_of(books)[order.account]
     sold = position.selling, position.sellers
@@ -311,7 +321,7 @@ def _admit_rest(sim, index):
     order = orders_of(sim)[index]
     whole = order.quantity
     order.quantity = whole - order.filled
-    reason = admit(sim, index, booking.marks_of(heads_of(sim)[0].books)[order.code], order.accepted_ts)
+    reason = admit(sim, index, booking.marks_of(head_of(sim).books)[order.code], order.accepted_ts)
     order.quantity = whole
     return reason
 
@@ -334,7 +344,7 @@ def _settle_amendment(sim, seen_by, row, index, now, change, moves):
             resting.unlink(sim, index)
             link(sim, index)
             order.ahead = np.nan
-            if heads_of(sim)[0].queue_model:
+            if head_of(sim).queue_model:
                 stand(sim, seen_by, row, index)
     refresh(sim, index)
 
@@ -349,11 +359,11 @@ def _sending(stamp: str) -> tuple[Any, ...]:
     def submit(sim, seen_by, row, now, code, side, quantity, limit, trigger, form, name, arrives):
         """Write an order down and let it arrive; return its index. The draft has what is not an argument."""
         _ = stamp
-        head, orders = heads_of(sim)[0], orders_of(sim)
+        head, orders = head_of(sim), orders_of(sim)
         index = head.order_count
         head.order_count = index + 1
         head.open += 1
-        orders[index] = head.draft
+        orders[index] = draft_of(sim)[0]
         order = orders[index]
         order.submitted_ts, order.code, order.side, order.quantity = now, code, side, quantity
         order.limit, order.trigger, order.form, order.type = limit, trigger, form, name
@@ -384,7 +394,7 @@ def _slipping(stamp: str) -> tuple[Any, ...]:
                 return index
         make_whole(sim, NO)
         where = sim, seen_by, row, now, code, side
-        return _submit_at(heads_of(sim)[0].submit, (*where, quantity, limit, trigger, form, name, arrives))
+        return _submit_at(head_of(sim).submit, (*where, quantity, limit, trigger, form, name, arrives))
 
     return (slip,)
 
@@ -408,7 +418,7 @@ def _settling(stamp: str) -> tuple[Any, ...]:
     def settle(sim, seen_by, row, now, indices, count):
         """Fill the orders that an instant has brought at its closes, in the order that the policy says."""
         _ = stamp
-        head, orders, sent = heads_of(sim)[0], orders_of(sim), times_at(indices)
+        head, orders, sent = head_of(sim), orders_of(sim), times_at(indices)
         _mark_up_to(sim, seen_by, row)
         marks, keys = booking.marks_of(head.books), np.empty(count)
         for place in range(count):
@@ -505,9 +515,9 @@ def _exposing(stamp: str) -> tuple[Any, ...]:
         """Gross (0), long (1) or short (2) value at work if all that is open fills, and one order more."""
         _ = stamp
         _mark_up_to(sim, seen_by, row)
-        books, total = heads_of(sim)[0].books, 0.0
+        books, total = head_of(sim).books, 0.0
         marks = booking.marks_of(books)
-        for at in range(heads_of(sim)[0].queue_count):
+        for at in range(head_of(sim).queue_count):
             held = booking.positions_of(books)[booking.place_of(books, account, at)].quantity
             bought = _still_to_trade(sim, account, at, 1, YES) + (quantity if at == code and side > 0 else 0.0)
             sold = _still_to_trade(sim, account, at, -1, YES) + (quantity if at == code and side < 0 else 0.0)
@@ -581,7 +591,7 @@ def _searching(stamp: str) -> tuple[Any, ...]:
     def search(sim, seen_by, start, stop):
         """The first row in ``[start, stop)`` that may concern a resting order, or ``stop``."""
         _ = stamp
-        if heads_of(sim)[0].queue_model:
+        if head_of(sim).queue_model:
             return next_standing(sim, seen_by, start, stop)
         return next_match(sim, seen_by, start, stop)
 
@@ -598,8 +608,8 @@ def _advancing(stamp: str) -> tuple[Any, ...]:
         Then ``asks`` says what is to be done first; what is below zero there is room that rows need.
         """
         _ = stamp
-        head = heads_of(sim)[0]
-        rules = booking.heads_of(head.books)[0]
+        head = head_of(sim)
+        rules = booking.head_of(head.books)
         row = max(row, head.done)
         while row < stop and head.resting:
             if head.slip_open:
@@ -676,13 +686,13 @@ def _watching(stamp: str) -> tuple[Any, ...]:
         """Equity beyond the maintenance margin, once a row is known."""
         _ = stamp
         _mark_up_to(sim, seen_by, row)
-        return excess_at(sim, account, booking.marks_of(heads_of(sim)[0].books), NO)
+        return excess_at(sim, account, booking.marks_of(head_of(sim).books), NO)
 
     @njit("float64(int64, int64, int64)", cache=True)
     def margin(sim, account, code):
         """The maintenance margin of one position."""
         _ = stamp
-        return margin_of(sim, account, code, booking.marks_of(heads_of(sim)[0].books), NO)
+        return margin_of(sim, account, code, booking.marks_of(head_of(sim).books), NO)
 
     return breach, excess, margin
 
@@ -702,7 +712,7 @@ _COMPILED = (
     power,
     prices,
 )
-_STAMP = stamp_of(booking, books, view, *_COMPILED, resting, slips, standing, states, targets, trades)
+_STAMP = stamp_of(booking, books, records, view, *_COMPILED, resting, slips, standing, states, targets, trades)
 _GROUPS: dict[tuple[str, ...], Callable[[str], tuple[Any, ...]]] = {
     ("submit",): _sending,
     ("slip",): _slipping,

@@ -46,12 +46,12 @@ from qengine_broker_sim.prices import concede, to_tick
 from qengine_broker_sim.resting import (
     events_of,
     forms_of,
-    heads_of,
+    head_of,
     orders_of,
     queues_of,
     refresh,
     unlink,
-    views_of,
+    view_at,
 )
 from qengine_broker_sim.states import FOLLOWING
 from qengine_broker_sim.trades import add_trade, oldest_against, shrink_trade, trades_of
@@ -122,7 +122,7 @@ def is_stop_limit(order, form):
 @inner
 def advance(sim, index, state, reason, now):
     """Move an order to a state that may follow the one it is in."""
-    head, order = heads_of(sim)[0], orders_of(sim)[index]
+    head, order = head_of(sim), orders_of(sim)[index]
     if not (FOLLOWING[order.state] >> state) & 1:
         raise RuntimeError("An order was to go to a state that cannot follow its own: an error in the broker.")
     was_open = is_open(order)
@@ -150,9 +150,9 @@ def admit(sim, index, mark, now):
     ``mark`` is the instrument's last price. An order that only exits (a child, a member of a group beyond
     the first) reserves nothing; what it does is checked when it fills.
     """
-    head, order = heads_of(sim)[0], orders_of(sim)[index]
+    head, order = head_of(sim), orders_of(sim)[index]
     books = head.books
-    if booking.heads_of(books)[0].foreign and booking.rate_of(books, order.code) != booking.rate_of(books, order.code):
+    if booking.head_of(books).foreign and booking.rate_of(books, order.code) != booking.rate_of(books, order.code):
         return NO_FX_RATE
     if head.admission != RESERVES:
         return judge_in_sequence(sim, index, mark, now) if head.admission == IN_SEQUENCE else NO_REASON
@@ -164,9 +164,9 @@ def admit(sim, index, mark, now):
 @inner
 def reserve(sim, order, mark):
     """What ``admit`` does of an order that may open a position, where orders reserve what they may cost."""
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     books = head.books
-    rules = booking.heads_of(books)[0]
+    rules = booking.head_of(books)
     account, code, quantity, sells = order.account, order.code, order.quantity, order.side < 0
     position = booking.positions_of(books)[booking.place_of(books, account, code)]
     opening = booking.opening_part(position.quantity, order.side, quantity, position.selling if sells else 0.0)
@@ -219,7 +219,7 @@ def _stop_selling(position, order, quantity, is_over):
 @inner
 def release(sim, order, quantity, is_over):
     """``quantity`` of an order has filled or been given up: free its share of the reservation."""
-    books = heads_of(sim)[0].books
+    books = head_of(sim).books
     place = booking.place_of(books, order.account, order.code)
     _stop_selling(booking.positions_of(books)[place], order, quantity, is_over)
     if not order.has_reserved:
@@ -241,9 +241,9 @@ def release(sim, order, quantity, is_over):
 @inner
 def covered_of(sim, order, quantity, price, fee):
     """How much of a fill, whose commission is ``fee``, the account can take, and why not all of it."""
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     books = head.books
-    rules = booking.heads_of(books)[0]
+    rules = booking.head_of(books)
     held = booking.positions_of(books)[booking.place_of(books, order.account, order.code)].quantity
     opening = booking.opening_part(held, order.side, quantity, 0.0)
     closing = quantity - opening  # always fills, unless all that is bought must be paid
@@ -285,14 +285,14 @@ def whole_lots(quantity, lot):
 @inner
 def sent_lots(sim, code, quantity):
     """A quantity that is sent, rounded down to whole lots with the broker's tolerance."""
-    head = heads_of(sim)[0]
-    lot = booking.instruments_of(head.books)[code].lot_size
+    head = head_of(sim)
+    lot = booking.instrument_at(head.books, code).lot_size
     return math.floor(quantity / lot + head.lot_tolerance) * lot if lot > 0 else quantity
 
 
 @inner
 def _lot_of(sim, order):
-    return booking.instruments_of(heads_of(sim)[0].books)[order.code].lot_size
+    return booking.instrument_at(head_of(sim).books, order.code).lot_size
 
 
 @inner
@@ -311,7 +311,7 @@ def month_of(day):
 @inner
 def recall_month(sim, order, now):
     """At an order's first fill: what the account has traded in this month so far."""
-    owner, day = booking.accounts_of(heads_of(sim)[0].books)[order.account], now // _DAY
+    owner, day = booking.accounts_of(head_of(sim).books)[order.account], now // _DAY
     if owner.day != day:
         month, owner.day = month_of(day), day
         if owner.month != month:
@@ -329,7 +329,7 @@ def execute(sim, view, row, index, base, taken, at_market):
     Returns the quantity filled. ``at_market`` says that the price was there when the order looked: an
     order that had to wait for it adds liquidity.
     """
-    order, seen = orders_of(sim)[index], views_of(view)[0]
+    order, seen = orders_of(sim)[index], view_at(view)
     size = cell(seen.buy_size if order.side > 0 else seen.sell_size, row, np.inf)
     all_or_none = forms_of(sim)[order.form].time_in_force == FOK
     return execute_part(sim, view, row, index, base, size, taken, at_market, np.inf, all_or_none)
@@ -343,16 +343,16 @@ def execute_part(sim, view, row, index, base, size, taken, at_market, most, all_
     """
     where = np.int64(sim), np.int64(view), np.int64(row), np.int64(index)
     how_much = float(base), float(size), float(taken), float(most)
-    return _execute_at(heads_of(sim)[0].execute, (*where, *how_much, np.int64(at_market), np.int64(all_or_none)))
+    return _execute_at(head_of(sim).execute, (*where, *how_much, np.int64(at_market), np.int64(all_or_none)))
 
 
 @inner
 def settle_part(sim, view, row, index, base, size, taken, most, at_market, all_or_none):
     """What ``execute_part`` does."""
-    head, order, seen = heads_of(sim)[0], orders_of(sim)[index], views_of(view)[0]
+    head, order, seen = head_of(sim), orders_of(sim)[index], view_at(view)
     form = forms_of(sim)[order.form]
     now = times_at(seen.ts)[row]
-    lot = booking.instruments_of(head.books)[order.code].lot_size
+    lot = booking.instrument_at(head.books, order.code).lot_size
     wanted = order.allowed - order.filled
     quantity = min(wanted, form.display)
     if quantity > most:
@@ -391,18 +391,18 @@ def covers_all(sim, view, row, index, quantity, price):
     """Whether the account can take all of a fill that is still to be made of several parts, ``price`` on average."""
     order = orders_of(sim)[index]
     if order.filled == 0.0:
-        recall_month(sim, order, times_at(views_of(view)[0].ts)[row])
+        recall_month(sim, order, times_at(view_at(view).ts)[row])
     return covered_of(sim, order, quantity, price, fee_of(sim, order, quantity, price, NO))[0] >= quantity
 
 
 @inner
 def slipped(sim, view, row, order, quantity, base, size, taken):
     """The price after slippage, within the bar's range if it is clipped, and never beyond a limit."""
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     concession = concession_of(sim, view, row, order, quantity, base, size, taken)
     if concession == 0.0 or (order.parent >= 0 and not head.exits_slip):
         return base
-    seen = views_of(view)[0]
+    seen = view_at(view)
     bounded = head.clips and seen.kind == 2
     low = cell(seen.buy_low, row, np.nan) if bounded else np.nan
     high = cell(seen.sell_high, row, np.nan) if bounded else np.nan
@@ -412,7 +412,7 @@ def slipped(sim, view, row, order, quantity, base, size, taken):
 @inner
 def book(sim, order, quantity, price, fee):
     """What a fill does to its account: what was traded this month, cash and position."""
-    books = heads_of(sim)[0].books
+    books = head_of(sim).books
     owner = booking.accounts_of(books)[order.account]
     owner.month_quantity += quantity
     owner.month_notional += abs(price) * quantity * booking.unit_value(books, order.code)
@@ -422,7 +422,7 @@ def book(sim, order, quantity, price, fee):
 @inner
 def fill_order(sim, view, row, index, quantity, price, concession, fee, now, is_maker):
     """Write a fill down, book it, and move its order on."""
-    head, order = heads_of(sim)[0], orders_of(sim)[index]
+    head, order = head_of(sim), orders_of(sim)[index]
     books = head.books
     before = order.filled
     total = before + quantity
@@ -433,13 +433,13 @@ def fill_order(sim, view, row, index, quantity, price, concession, fee, now, is_
     order.commission += fee
     if is_maker:
         order.maker_quantity += quantity
-    rules = booking.heads_of(books)[0]
+    rules = booking.head_of(books)
     number = rules.fill_count
     if number >= rules.fill_room or (head.announces and head.event_count + 4 > head.event_room):
         raise RuntimeError("There is no room for another fill: an error in the broker, which makes it beforehand.")
     rules.fill_count = number + 1
     fill = booking.fills_of(books)[number]
-    fill.ts, fill.order, fill.block, fill.row = now, index, views_of(view)[0].number, row
+    fill.ts, fill.order, fill.block, fill.row = now, index, view_at(view).number, row
     fill.quantity, fill.price, fill.commission, fill.slippage = quantity, price, fee, concession
     fill.code, fill.account, fill.side, fill.maker = order.code, order.account, order.side, is_maker
     fill.fx_rate = booking.rate_of(books, order.code)
@@ -468,7 +468,7 @@ def close(sim, index, state, reason, now):
 @inner
 def _tell_kin(sim, view, row, index, quantity, is_over, now, reason):
     """Have those heed it that are tied to an order that has filled ``quantity``, or ended for a reason."""
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     if head.kin == 0:
         raise RuntimeError("Orders are tied, for which nothing is prepared: an error in the broker.")
     where = np.int64(sim), np.int64(view), np.int64(row), np.int64(index)
@@ -481,7 +481,7 @@ def heed(sim, view, row, index, quantity, is_over, now, reason):
     if reason == _FILLS:
         _heed_fill(sim, view, row, index, quantity, is_over, now)
         return
-    if heads_of(sim)[0].ends_together and reason != ONE_CANCELS_OTHER and reason != END_OF_DATA:
+    if head_of(sim).ends_together and reason != ONE_CANCELS_OTHER and reason != END_OF_DATA:
         _end_relatives(sim, index, now)
     while _orphan(sim, index, now):
         pass
@@ -489,7 +489,7 @@ def heed(sim, view, row, index, quantity, is_over, now, reason):
 
 @inner
 def _end(sim, index, state, reason, now):
-    head, order = heads_of(sim)[0], orders_of(sim)[index]
+    head, order = head_of(sim), orders_of(sim)[index]
     release(sim, order, order.quantity - order.filled, YES)
     advance(sim, index, state, reason, now)
     if head.trial == 0 and order.linked:
@@ -505,8 +505,8 @@ def settle_by_trade(sim, view, row, index, base, quantity, size, taken):
 
     An exit closes its own trade.
     """
-    head, order = heads_of(sim)[0], orders_of(sim)[index]
-    now = times_at(views_of(view)[0].ts)[row]
+    head, order = head_of(sim), orders_of(sim)[index]
+    now = times_at(view_at(view).ts)[row]
     if order.filled == 0.0:
         recall_month(sim, order, now)
     own = order.parent if order.parent >= 0 and orders_of(sim)[order.parent].side != order.side else -1
@@ -532,7 +532,7 @@ def settle_by_trade(sim, view, row, index, base, quantity, size, taken):
 @inner
 def _open_trade(sim, view, row, index, base, quantity, size, taken, now):
     """Open a trade if the account allows, and let its exits act; return the quantity opened."""
-    head, order = heads_of(sim)[0], orders_of(sim)[index]
+    head, order = head_of(sim), orders_of(sim)[index]
     if head.opening_only:  # a spread: neither a limit nor the bar's range bounds it
         price = base + order.side * concession_of(sim, view, row, order, quantity, base, size, taken)
     else:
@@ -572,7 +572,7 @@ def _shrink_exits(sim, trade, index, left, now):
 @inner
 def _attach_exits(sim, view, row, index, opened, now):
     """The exits of a trade that has been opened may act, stops before everything else; whether there are any."""
-    head, orders = heads_of(sim)[0], orders_of(sim)
+    head, orders = head_of(sim), orders_of(sim)
     other, found = orders[index].kin, False
     while other != index:
         exit_order = orders[other]
@@ -590,7 +590,7 @@ def _attach_exits(sim, view, row, index, opened, now):
 @inner
 def _only_profits(sim, view, row, index):
     """Whether a row reaches an exit at a profit of a trade that began at a trigger, and none at a loss."""
-    orders, seen = orders_of(sim), views_of(view)[0]
+    orders, seen = orders_of(sim), view_at(view)
     low, high = floats_at(seen.buy_low)[row], floats_at(seen.sell_high)[row]
     other, profits = orders[index].kin, False
     while other != index:
@@ -671,7 +671,7 @@ def _end_relatives(sim, index, now):
 @inner
 def _heed_fill(sim, view, row, index, quantity, is_over, now):
     """An order has filled: its children may act on so much, its siblings step back."""
-    orders, waits = orders_of(sim), heads_of(sim)[0].exits_wait != 0
+    orders, waits = orders_of(sim), head_of(sim).exits_wait != 0
     order = orders[index]
     if waits and not is_over and (order.parent >= 0 or order.group < 0):
         return
@@ -697,7 +697,7 @@ def _activate(sim, view, row, index, quantity, is_over, now):
     order.allowed = order.quantity if is_over and share >= order.quantity * (1 - _DUST) else allowed
     if order.active:
         return
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     order.active = 1
     # It may act on the rest of the path inside this row, unless it has to wait, or is judged by the close.
     waits = head.exits_wait or (head.stop_limits == BY_CLOSE and is_stop_limit(order, form))
@@ -708,9 +708,9 @@ def _activate(sim, view, row, index, quantity, is_over, now):
     if head.trail_start == TRAIL_FROM_FILL:
         order.mark = parent.average_price
     elif head.trail_start == TRAIL_FROM_ENTRY_CLOSE:
-        order.mark = floats_at(views_of(view)[0].close)[row] if head.timing == SAME_CLOSE else np.nan
+        order.mark = floats_at(view_at(view).close)[row] if head.timing == SAME_CLOSE else np.nan
     if form.from_fill:
-        base = floats_at(views_of(view)[0].close)[row] if head.from_close else parent.average_price
+        base = floats_at(view_at(view).close)[row] if head.from_close else parent.average_price
         scale = parent.side * (base if form.from_fill == 2 else 1.0)
         order.limit = base + order.limit * scale
         order.trigger = base + order.trigger * scale
@@ -740,7 +740,7 @@ def _step_back(sim, index, filled, quantity, now):
 @inner
 def token_of(view, row):
     """A number for one row of one block."""
-    return (views_of(view)[0].number << 32) | row
+    return (view_at(view).number << 32) | row
 
 
 @inner
@@ -769,7 +769,7 @@ def set_limit(sim, order):
 def count_ambiguous(sim, code, token):
     """The data do not say what a row did: count it once, however many orders it concerns."""
     queue = queues_of(sim)[code]
-    if heads_of(sim)[0].trial == 0 and queue.ambiguous_on != token:
+    if head_of(sim).trial == 0 and queue.ambiguous_on != token:
         queue.ambiguous_on = token
         queue.ambiguous += 1
 
@@ -787,7 +787,7 @@ def snap_prices(sim, order):
 @inner
 def _on_grid(sim, order, price, falls):
     """A price on the grid of an order's instrument, or of the broker's where it names none, rounded down or up."""
-    head = heads_of(sim)[0]
-    tick = booking.instruments_of(head.books)[order.code].tick_size
+    head = head_of(sim)
+    tick = booking.instrument_at(head.books, order.code).tick_size
     tick = tick if tick > 0 else head.tick_size
     return to_tick(price, falls, tick, head.tick_tolerance) if tick > 0 else price

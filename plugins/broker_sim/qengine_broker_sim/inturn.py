@@ -16,7 +16,7 @@ from qengine_broker_sim.execution import execute, is_open, set_limit, token_of
 from qengine_broker_sim.layout import AT_CLOSE, AT_OPEN, AT_TRIGGER, CLOSE_BACK, NEXT_CLOSE, NO, NO_TOKEN, POWER_EQUITY
 from qengine_broker_sim.matching import after_try, fills_at_most, has_room, may_act, rows_with_orders, try_alone
 from qengine_broker_sim.prices import trigger_price
-from qengine_broker_sim.resting import fills_from, forms_of, heads_of, orders_of, queues_of, refresh, views_of
+from qengine_broker_sim.resting import fills_from, forms_of, head_of, orders_of, queues_of, refresh, view_at
 from qengine_broker_sim.standing import fills_at_all
 
 __all__ = ["match_in_turn"]
@@ -29,7 +29,7 @@ def match_in_turn(sim, view, start):
     Where there is no room for all the fills that so many rows may bring, nothing is done, and the negative of
     their number returned.
     """
-    head, seen = heads_of(sim)[0], views_of(view)[0]
+    head, seen = head_of(sim), view_at(view)
     ts = times_at(seen.ts)
     now, end = ts[start], start + 1
     while end < seen.rows and ts[end] == now:
@@ -50,7 +50,7 @@ def match_in_turn(sim, view, start):
 
 @inner
 def _match_rows(sim, view, start, end, now):
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     taken = np.zeros(end - start)
     _forget_turns(sim, view, start, end)
     head.walks_again = 1
@@ -65,8 +65,8 @@ def _match_rows(sim, view, start, end, now):
 @inner
 def _match_last_rows(sim, view, start, end, now):
     """Match the last row of every instrument, those of this instant and older ones alike."""
-    head, seen = heads_of(sim)[0], views_of(view)[0]
-    last = views_of(head.last_rows)[0]
+    head, seen = head_of(sim), view_at(view)
+    last = view_at(head.last_rows)
     codes, present = codes_at(seen.codes), times_at(head.last_seen)
     for row in range(start, end):
         if queues_of(sim)[codes[row]].grade == seen.grade:
@@ -76,7 +76,7 @@ def _match_last_rows(sim, view, start, end, now):
     for code in range(last.rows):
         times[code] = now
     last.number = seen.number
-    rules = booking.heads_of(head.books)[0]
+    rules = booking.head_of(head.books)
     before = rules.fill_count
     _match_rows(sim, head.last_rows, 0, last.rows, now)
     fills = booking.fills_of(head.books)
@@ -109,7 +109,7 @@ def _remember(seen, row, last, code):
 @inner
 def _is_bound(sim, view, row, index, now):
     """Whether an order waits for a row of its own: one at market, or for a session, where the row is an older one."""
-    head, order = heads_of(sim)[0], orders_of(sim)[index]
+    head, order = head_of(sim), orders_of(sim)[index]
     if view != head.last_rows or times_at(head.last_seen)[row] == now:
         return False
     at_market = order.limit != order.limit and (order.trigger != order.trigger or order.triggered)
@@ -119,11 +119,11 @@ def _is_bound(sim, view, row, index, now):
 @inner
 def _is_matched(sim, view, row):
     """Whether there is a row, and it can fill orders of its instrument."""
-    seen = views_of(view)[0]
+    seen = view_at(view)
     queue = queues_of(sim)[codes_at(seen.codes)[row]]
     if queue.count == 0 or floats_at(seen.close)[row] != floats_at(seen.close)[row]:
         return False
-    if view == heads_of(sim)[0].last_rows:
+    if view == head_of(sim).last_rows:
         return queue.grade >= BARS and fills_at_all(sim, view, row)
     return fills_from(sim, seen, queue, codes_at(seen.codes)[row], row) and fills_at_all(sim, view, row)
 
@@ -131,7 +131,7 @@ def _is_matched(sim, view, row):
 @inner
 def _forget_turns(sim, view, start, end):
     """Nobody has had a turn on these rows yet; the last rows of instruments come by more than once."""
-    orders, codes = orders_of(sim), codes_at(views_of(view)[0].codes)
+    orders, codes = orders_of(sim), codes_at(view_at(view).codes)
     for row in range(start, end):
         if _is_matched(sim, view, row):
             index = queues_of(sim)[codes[row]].first
@@ -143,7 +143,7 @@ def _forget_turns(sim, view, start, end):
 @inner
 def _walk_once(sim, view, start, end, now, taken):
     """Give every order that rests when the walk begins its turn; again in the next, if it has not filled by then."""
-    orders, codes = orders_of(sim), codes_at(views_of(view)[0].codes)
+    orders, codes = orders_of(sim), codes_at(view_at(view).codes)
     count = 0
     for row in range(start, end):
         if _is_matched(sim, view, row):
@@ -162,7 +162,7 @@ def _walk_once(sim, view, start, end, now, taken):
     for place in np.argsort(turns, kind="mergesort"):
         row = rows[place]
         taken[row - start] += _give_turn(sim, view, row, indices[place], now, taken[row - start])
-    if heads_of(sim)[0].walks_again:
+    if head_of(sim).walks_again:
         for place in range(count):
             if orders[indices[place]].filled == before[place]:
                 orders[indices[place]].token = NO_TOKEN
@@ -187,7 +187,7 @@ def _give_turn(sim, view, row, index, now, taken):
 
 @inner
 def _try(sim, view, row, index, taken):
-    head, order = heads_of(sim)[0], orders_of(sim)[index]
+    head, order = head_of(sim), orders_of(sim)[index]
     order.token = token_of(view, row)
     if order.trigger == order.trigger and not order.triggered:
         form = forms_of(sim)[order.form]
@@ -204,7 +204,7 @@ def _try(sim, view, row, index, taken):
 @inner
 def _try_stop_limit(sim, view, row, index, taken):
     """Set a stop-limit off, and fill it on the same row as far as the rule allows; return the quantity filled."""
-    head, order, seen = heads_of(sim)[0], orders_of(sim)[index], views_of(view)[0]
+    head, order, seen = head_of(sim), orders_of(sim)[index], view_at(view)
     form = forms_of(sim)[order.form]
     buys = order.side > 0
     opening = floats_at(seen.buy_open if buys else seen.sell_open)[row]
@@ -242,7 +242,7 @@ def _try_stop_limit(sim, view, row, index, taken):
 def _finish_row(sim, view, row, now):
     """After all turns: what is good for one row ends, and the marks of trailing orders move."""
     orders, forms, token = orders_of(sim), forms_of(sim), token_of(view, row)
-    code = codes_at(views_of(view)[0].codes)[row]
+    code = codes_at(view_at(view).codes)[row]
     index = queues_of(sim)[code].first
     while index >= 0:
         order = orders[index]

@@ -6,6 +6,7 @@ import numpy as np
 
 __all__ = [
     "CANCELLED",
+    "CHANGES",
     "EVENT",
     "EXITS_FIRST",
     "FILLED",
@@ -309,4 +310,13 @@ HEAD = np.dtype(
         ("draft", ORDER),  # what the next order has beyond the arguments of submit
     ],
     align=True,
+)
+
+# What compiled code writes of it; all else stays as it is while compiled code runs.
+CHANGES = frozenset(
+    {
+        *("found", "done", "asks", "order_count", "event_count", "resting", "always", "open", "trial"),
+        *("is_trading", "open_trades", "turns", "walks_again", "now", "start", "walks", "remembers"),
+        *("slip_count", "slip_order", "slip_fill", "slip_open"),
+    }
 )

@@ -11,7 +11,7 @@ from qengine_portfolio import booking
 from qengine_portfolio.native import codes_at, floats_at, inner, times_at
 
 from qengine_broker_sim.layout import INSUFFICIENT_MARGIN, NO, NO_REASON, YES
-from qengine_broker_sim.resting import heads_of, views_of
+from qengine_broker_sim.resting import head_of, view_at
 
 __all__ = ["covered_by_margin", "excess_at", "margin_of", "margin_to_open", "next_breach", "required_at"]
 
@@ -30,28 +30,28 @@ def _rate(head, side, is_initial):
 @inner
 def margin_of(sim, account, code, marks, is_initial):
     """What one position ties up, in the account's currency."""
-    books = heads_of(sim)[0].books
+    books = head_of(sim).books
     held = booking.positions_of(books)[booking.place_of(books, account, code)].quantity
     if held == 0.0:
         return 0.0
     value = abs(held * marks[code]) * booking.unit_value(books, code)
-    return value * _rate(heads_of(sim)[0], held, is_initial)
+    return value * _rate(head_of(sim), held, is_initial)
 
 
 @inner
 def required_at(sim, account, marks, is_initial):
     """What all positions of an account tie up at given marks."""
     total = 0.0
-    for code in range(heads_of(sim)[0].queue_count):
+    for code in range(head_of(sim).queue_count):
         total += margin_of(sim, account, code, marks, is_initial)
     return total
 
 
 @inner
 def _equity_at(sim, account, marks):
-    books = heads_of(sim)[0].books
+    books = head_of(sim).books
     total = booking.cash_of(books, account)
-    for code in range(heads_of(sim)[0].queue_count):
+    for code in range(head_of(sim).queue_count):
         held = booking.positions_of(books)[booking.place_of(books, account, code)].quantity
         if held != 0.0:
             total += held * marks[code] * booking.unit_value(books, code)
@@ -70,7 +70,7 @@ def excess_at(sim, account, marks, is_initial):
 @inner
 def margin_to_open(sim, order, opening, closing, unit, is_at_market):
     """What an order will tie up: the initial margin of what it opens, less that of what it closes at market."""
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     needed = opening * unit * _rate(head, order.side, YES)
     return needed - closing * unit * _rate(head, -order.side, YES) if is_at_market else needed
 
@@ -78,7 +78,7 @@ def margin_to_open(sim, order, opening, closing, unit, is_at_market):
 @inner
 def covered_by_margin(sim, order, closing, opening, price, fee):
     """How much of a fill the account can take, once the part that closes a position is done, and why not all."""
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     books = head.books
     marks, value = booking.marks_of(books), booking.unit_value(books, order.code)
     free = excess_at(sim, order.account, marks, YES) - fee
@@ -104,12 +104,12 @@ def next_breach(sim, view, account, start, stop):
     The marks must be those before ``start``. Equity and margin are linear in each price, so what a row changes is
     one product; close to a breach, everything is added up afresh.
     """
-    books, seen = heads_of(sim)[0].books, views_of(view)[0]
+    books, seen = head_of(sim).books, view_at(view)
     ts, codes, prices = times_at(seen.ts), codes_at(seen.codes), floats_at(seen.mark)
-    count = heads_of(sim)[0].queue_count
+    count = head_of(sim).queue_count
     if booking.accounts_of(books)[account].held_count == 0:
         return stop
-    if booking.heads_of(books)[0].currency_count > 1:  # rates move, too: every instant is looked at
+    if booking.head_of(books).currency_count > 1:  # rates move, too: every instant is looked at
         for row in range(start, stop):
             if row + 1 >= seen.rows or ts[row + 1] != ts[row]:
                 return row
@@ -120,7 +120,7 @@ def next_breach(sim, view, account, start, stop):
         marks[code] = booking.marks_of(books)[code]
         held = booking.positions_of(books)[booking.place_of(books, account, code)].quantity
         if held != 0.0:
-            tied = abs(held) * _rate(heads_of(sim)[0], held, NO)
+            tied = abs(held) * _rate(head_of(sim), held, NO)
             weights[code] = (held - tied) * booking.unit_value(books, code)
             scale += abs(held * marks[code]) * booking.unit_value(books, code)
     excess = excess_at(sim, account, marks, NO)

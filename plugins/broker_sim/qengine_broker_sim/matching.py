@@ -49,12 +49,12 @@ from qengine_broker_sim.resting import (
     fills_from,
     find_concerned,
     forms_of,
-    heads_of,
+    head_of,
     note_range,
     orders_of,
     queues_of,
     refresh,
-    views_of,
+    view_at,
 )
 from qengine_broker_sim.standing import STAND, fills_at_all
 
@@ -91,7 +91,7 @@ def match_instant(sim, view, start):
     What reduces a position goes first, so that what it frees can pay for the rest. Where there is no room
     for all the fills that so many rows may bring, nothing is done, and the negative of their number returned.
     """
-    head, queues, seen = heads_of(sim)[0], queues_of(sim), views_of(view)[0]
+    head, queues, seen = head_of(sim), queues_of(sim), view_at(view)
     ts, codes = times_at(seen.ts), codes_at(seen.codes)
     now, end = ts[start], start + 1
     head.now, head.start = now, start
@@ -133,7 +133,7 @@ def match_instant(sim, view, start):
 @inner
 def _is_held(books, code):
     """Whether some account has a position in an instrument, so that there may be something to exit."""
-    for account in range(booking.heads_of(books)[0].account_count):
+    for account in range(booking.head_of(books).account_count):
         if booking.positions_of(books)[booking.place_of(books, account, np.int64(code))].quantity != 0.0:
             return True
     return False
@@ -142,7 +142,7 @@ def _is_held(books, code):
 @inner
 def rows_with_orders(sim, view, start, end):
     """The rows of an instant whose instruments have open orders, and how many, each counted on every row."""
-    queues, codes = queues_of(sim), codes_at(views_of(view)[0].codes)
+    queues, codes = queues_of(sim), codes_at(view_at(view).codes)
     rows, count, total = np.empty(end - start, np.int64), 0, 0
     for row in range(start, end):
         orders = queues[codes[row]].count
@@ -159,7 +159,7 @@ def fills_at_most(sim, open_orders):
 
     Where positions are made of trades, a fill opens one or closes one, in whole or, for the last of an order, in part.
     """
-    head, total = heads_of(sim)[0], open_orders
+    head, total = head_of(sim), open_orders
     if head.walks:  # each level of a book may fill a part
         total *= head.levels + 1
     return total if head.by_trade == 0 else 3 * total + head.open_trades
@@ -168,8 +168,8 @@ def fills_at_most(sim, open_orders):
 @inner
 def has_room(sim, fills):
     """Whether so many fills, and what is announced of them, can be written down."""
-    head = heads_of(sim)[0]
-    books = booking.heads_of(head.books)[0]
+    head = head_of(sim)
+    books = booking.head_of(head.books)
     if books.fill_count + fills > books.fill_room:
         return False
     return head.announces == 0 or head.event_count + 4 * (fills + head.open) <= head.event_room
@@ -178,7 +178,7 @@ def has_room(sim, fills):
 @inner
 def _match_row(sim, view, row, now, exits_only, taken):
     """Match one row against the orders of its instrument; return how much of its volume is taken."""
-    head, seen = heads_of(sim)[0], views_of(view)[0]
+    head, seen = head_of(sim), view_at(view)
     code = np.int64(codes_at(seen.codes)[row])
     queue = queues_of(sim)[code]
     token = token_of(view, row)
@@ -209,7 +209,7 @@ def _match_row(sim, view, row, now, exits_only, taken):
 
 @inner
 def _any_exits(sim, queue):
-    orders, books = orders_of(sim), heads_of(sim)[0].books
+    orders, books = orders_of(sim), head_of(sim).books
     index = queue.first
     while index >= 0:
         if orders[index].active and _exits(books, orders[index]):
@@ -229,24 +229,24 @@ def may_act(sim, view, row, index, token, now):
         return False
     time_in_force = forms_of(sim)[order.form].time_in_force
     if time_in_force < AT_OPEN:
-        return views_of(view)[0].opened == 0 or not came_mid_bar(sim, view, row, order, token)
+        return view_at(view).opened == 0 or not came_mid_bar(sim, view, row, order, token)
     return _is_its_row(sim, view, row, index)
 
 
 @inner
 def came_mid_bar(sim, view, row, order, token):
     """Whether an order, or a change of it, came after a bar had opened whose open it must not have, therefore."""
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     if head.waits == 0 or head.timing == NEXT_CLOSE or order.born == token:
         return False
     came = max(order.accepted_ts, order.not_before)
-    return came > head.starts and came > times_at(views_of(view)[0].opened)[row]
+    return came > head.starts and came > times_at(view_at(view).opened)[row]
 
 
 @inner
 def _is_its_row(sim, view, row, index):
     """Whether a row opens, or closes, a session for which an order arrived in time."""
-    order, seen, head = orders_of(sim)[index], views_of(view)[0], heads_of(sim)[0]
+    order, seen, head = orders_of(sim)[index], view_at(view), head_of(sim)
     if seen.session_open == 0:
         return False
     if forms_of(sim)[order.form].time_in_force == AT_OPEN:
@@ -291,9 +291,9 @@ def _move_mark(sim, view, row, index):
 
     Of a bar in the midst of which the order became active, only the close is known to lie after that.
     """
-    order, seen = orders_of(sim)[index], views_of(view)[0]
+    order, seen = orders_of(sim)[index], view_at(view)
     is_whole = seen.kind != 2 or order.born != token_of(view, row)
-    if heads_of(sim)[0].trail_mark == MARK_EXTREME and is_whole:
+    if head_of(sim).trail_mark == MARK_EXTREME and is_whole:
         column = seen.buy_low if order.side > 0 else seen.sell_high
     else:
         column = seen.close
@@ -311,7 +311,7 @@ def _move_mark(sim, view, row, index):
 @inner
 def try_alone(sim, view, row, index, taken):
     """Try an order whose outcome does not depend on the path; return the quantity filled."""
-    head, order, seen = heads_of(sim)[0], orders_of(sim)[index], views_of(view)[0]
+    head, order, seen = head_of(sim), orders_of(sim)[index], view_at(view)
     buys = order.side > 0
     opening = floats_at(seen.buy_open if buys else seen.sell_open)[row]
     low = floats_at(seen.buy_low if buys else seen.sell_low)[row]
@@ -351,8 +351,8 @@ def try_alone(sim, view, row, index, taken):
 @inner
 def match_stop_limits(sim, view, row, now, exits_only, taken):
     """Try the stop-limits of an instrument by the close of a row; nothing else on the row concerns them then."""
-    orders, forms, books = orders_of(sim), forms_of(sim), heads_of(sim)[0].books
-    queue = queues_of(sim)[np.int64(codes_at(views_of(view)[0].codes)[row])]
+    orders, forms, books = orders_of(sim), forms_of(sim), head_of(sim).books
+    queue = queues_of(sim)[np.int64(codes_at(view_at(view).codes)[row])]
     token, index = token_of(view, row), queue.first
     while index >= 0:
         order = orders[index]
@@ -374,7 +374,7 @@ def _try_by_close(sim, view, row, index, taken):
 
     It fills at the limit, or at the row's worst price where even that is better.
     """
-    head, order, seen = heads_of(sim)[0], orders_of(sim)[index], views_of(view)[0]
+    head, order, seen = head_of(sim), orders_of(sim)[index], view_at(view)
     buys = order.side > 0
     worst = floats_at(seen.buy_high if buys else seen.sell_low)[row]
     closing = worst if seen.kind == 0 else floats_at(seen.close)[row]
@@ -398,7 +398,7 @@ def _try_by_close(sim, view, row, index, taken):
 @inner
 def match_tangle(sim, view, row, code, now, taken):
     """Lead the orders of one instrument along the path inside a bar that the policy says."""
-    head, seen = heads_of(sim)[0], views_of(view)[0]
+    head, seen = head_of(sim), view_at(view)
     policy = head.path
     if seen.kind != 2 or head.timing == NEXT_CLOSE or not _any_reached(sim, view, row, code, now):
         taken = _walk(sim, view, row, code, now, OPEN_HIGH_LOW_CLOSE, taken)
@@ -433,7 +433,7 @@ def match_tangle(sim, view, row, code, now, taken):
 
 @inner
 def _nearest_first(view, row):
-    seen = views_of(view)[0]
+    seen = view_at(view)
     opening = floats_at(seen.buy_open)[row]
     to_low = opening - floats_at(seen.buy_low)[row]
     to_high = floats_at(seen.sell_high)[row] - opening
@@ -443,7 +443,7 @@ def _nearest_first(view, row):
 @inner
 def _any_reached(sim, view, row, code, now):
     """Whether the row sets off or fills any order at all: most rows do not, and need no path."""
-    orders, seen = orders_of(sim), views_of(view)[0]
+    orders, seen = orders_of(sim), view_at(view)
     opening = floats_at(seen.buy_open)[row]
     low = floats_at(seen.buy_low)[row]
     high = floats_at(seen.sell_high)[row]
@@ -497,10 +497,10 @@ def _level_in(sim, index, start, stop):
 @inner
 def _path_of(sim, view, row, path):
     """The prices that a row passes through, in order: four of a bar, one of a print or under closing prices."""
-    seen = views_of(view)[0]
+    seen = view_at(view)
     points = np.empty(4)
     close_price = floats_at(seen.close)[row]
-    if seen.kind != 2 or heads_of(sim)[0].timing == NEXT_CLOSE:
+    if seen.kind != 2 or head_of(sim).timing == NEXT_CLOSE:
         points[0] = close_price
         return points, 1
     low = floats_at(seen.buy_low)[row]
@@ -515,7 +515,7 @@ def _path_of(sim, view, row, path):
 @inner
 def _walk(sim, view, row, code, now, path, taken):
     """Lead the orders of an instrument along a path of prices; return the volume taken by then."""
-    seen = views_of(view)[0]
+    seen = view_at(view)
     points, count = _path_of(sim, view, row, path)
     is_quote = seen.kind == 0
     ask = floats_at(seen.buy_open)[row]
@@ -590,11 +590,11 @@ def _act(sim, view, row, index, price, at_opening, taken, token):
         if order.limit == order.limit:
             return 0.0  # a limit order from here on: it trades at once if the price allows
     order.token = token
-    if heads_of(sim)[0].limits_stay and order.limit == order.limit and not order.reached:
+    if head_of(sim).limits_stay and order.limit == order.limit and not order.reached:
         order.reached = 1
         refresh(sim, index)
     if at_opening and form.post_only and not order.rested:
-        close(sim, index, CANCELLED, POST_ONLY, times_at(views_of(view)[0].ts)[row])
+        close(sim, index, CANCELLED, POST_ONLY, times_at(view_at(view).ts)[row])
         return 0.0
     if not at_opening and price == order.limit and _is_extreme(view, row, price, order.side > 0):
         count_ambiguous(sim, order.code, token)
@@ -604,7 +604,7 @@ def _act(sim, view, row, index, price, at_opening, taken, token):
 @inner
 def _is_extreme(view, row, price, buys):
     """Whether a bar touched a price, and went no further."""
-    seen = views_of(view)[0]
+    seen = view_at(view)
     return seen.kind == 2 and price == floats_at(seen.buy_low if buys else seen.sell_high)[row]
 
 
@@ -642,10 +642,10 @@ def _give_up(sim, relatives, outcomes, now):
 @inner
 def _worth(sim, view, row, code):
     """Cash and this instrument's positions at the bar's close, over all accounts."""
-    books = heads_of(sim)[0].books
-    close_price = floats_at(views_of(view)[0].close)[row]
+    books = head_of(sim).books
+    close_price = floats_at(view_at(view).close)[row]
     total = 0.0
-    for account in range(booking.heads_of(books)[0].account_count):
+    for account in range(booking.head_of(books).account_count):
         held = booking.positions_of(books)[booking.place_of(books, account, code)].quantity
         total += booking.cash_of(books, account) + held * close_price * booking.unit_value(books, code)
     return total
@@ -671,9 +671,9 @@ def _relatives(sim, code):
 @inner
 def _snapshot(sim, code):
     """Everything that trying a path may change."""
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     books = head.books
-    rules = booking.heads_of(books)[0]
+    rules = booking.head_of(books)
     relatives = _relatives(sim, code)
     orders = np.empty(len(relatives), _ORDER)
     for place in range(len(relatives)):
@@ -697,9 +697,9 @@ def _snapshot(sim, code):
 
 @inner
 def _restore(sim, code, saved_orders, positions, cash, owners, saved):
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     books = head.books
-    rules = booking.heads_of(books)[0]
+    rules = booking.head_of(books)
     relatives, orders = saved_orders
     for place in range(len(relatives)):
         orders_of(sim)[relatives[place]] = orders[place]

@@ -7,7 +7,7 @@ from qengine_portfolio.native import inner
 
 from qengine_broker_sim.costs import fee_of
 from qengine_broker_sim.layout import INSUFFICIENT_CASH, NO, NO_REASON, POWER_LOCKED
-from qengine_broker_sim.resting import heads_of
+from qengine_broker_sim.resting import head_of
 
 __all__ = ["payable"]
 
@@ -23,7 +23,7 @@ def payable(sim, order, quantity, price, fee):
     What is bought takes cash, be it to cover a short; of what is sold, the proceeds must cover the commission. With
     locked proceeds, what shorts have brought and as much again is no cash (vectorbt 1.2, ``lock_cash``).
     """
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     unit = price * booking.unit_value(head.books, order.code)
     fee *= booking.rate_of(head.books, order.code)
     if order.side < 0:
@@ -50,7 +50,7 @@ def payable(sim, order, quantity, price, fee):
 @inner
 def _cut(sim, order, quantity):
     """What is left of an execution where not all of it can be paid; crumbs of rounding are nothing."""
-    is_some = heads_of(sim)[0].reduces and quantity > _DUST * order.quantity
+    is_some = head_of(sim).reduces and quantity > _DUST * order.quantity
     return (quantity if is_some else 0.0), INSUFFICIENT_CASH
 
 
@@ -71,19 +71,19 @@ def _part(sim, order, quantity, price, unit, money):
 @inner
 def _charge(sim, order, quantity, price):
     """The commission on an execution, in the ledger's currency."""
-    return fee_of(sim, order, quantity, price, NO) * booking.rate_of(heads_of(sim)[0].books, order.code)
+    return fee_of(sim, order, quantity, price, NO) * booking.rate_of(head_of(sim).books, order.code)
 
 
 @inner
 def _held(sim, order):
-    books = heads_of(sim)[0].books
+    books = head_of(sim).books
     return booking.positions_of(books)[booking.place_of(books, order.account, order.code)].quantity
 
 
 @inner
 def _debt(sim, account, code):
     """What a short position has brought; nothing, if there is none."""
-    books = heads_of(sim)[0].books
+    books = head_of(sim).books
     position = booking.positions_of(books)[booking.place_of(books, account, code)]
     return max(0.0, -position.quantity) * position.average_price * booking.unit_value(books, code)
 
@@ -91,7 +91,7 @@ def _debt(sim, account, code):
 @inner
 def _free_cash(sim, account):
     """Cash less twice what short positions have brought."""
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     free = booking.cash_of(head.books, account)
     for code in range(head.queue_count):
         free -= 2 * _debt(sim, account, code)

@@ -8,7 +8,7 @@ from qengine_portfolio.native import carray, inner, pointer
 
 from qengine_broker_sim.costs import fee_of
 from qengine_broker_sim.layout import INSUFFICIENT_CASH, NO, NO_REASON, POWER_PROCEEDS, SHADOW, SUBMITTED
-from qengine_broker_sim.resting import heads_of, orders_of
+from qengine_broker_sim.resting import head_of, orders_of
 
 __all__ = ["backs", "judge_in_sequence"]
 
@@ -18,7 +18,7 @@ _SLACK = 1e-9
 @inner
 def _shadows_of(sim):
     """By account: a shadow for each instrument, and after them one whose quantity is cash."""
-    return carray(pointer(heads_of(sim)[0].shadows), 1, SHADOW)
+    return carray(pointer(head_of(sim).shadows), 1, SHADOW)
 
 
 @inner
@@ -28,7 +28,7 @@ def judge_in_sequence(sim, index, mark, now):
     The shadow starts from the account at the first order of an instant, and keeps what was executed on it, that of
     refused orders too: those sent after them are refused until sales have made up for it.
     """
-    head, order = heads_of(sim)[0], orders_of(sim)[index]
+    head, order = head_of(sim), orders_of(sim)[index]
     books = head.books
     if order.state != SUBMITTED:  # amended: it was judged when it was sent
         return NO_REASON
@@ -60,7 +60,7 @@ def _taken(leverage, side, closing, opening, unit):
 @inner
 def _free_cash(sim, account):
     """Cash, proceeds of short sales included, and what long positions have been lent."""
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     books = head.books
     total = booking.cash_of(books, account)
     if head.leverage == 1.0:
@@ -80,7 +80,7 @@ def backs(sim, order, closing, opening, price, fee):
     ``proceeds``: cash must not fall below zero. ``equity``: the value opened must not exceed what equity, beyond
     the margin of positions held, allows at the leverage.
     """
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     books = head.books
     value = booking.unit_value(books, order.code)
     unit = price * value
@@ -100,9 +100,9 @@ def backs(sim, order, closing, opening, price, fee):
 @inner
 def _gross_value(sim, account):
     """The market value of all positions, shorts as positive numbers."""
-    books, total = heads_of(sim)[0].books, 0.0
+    books, total = head_of(sim).books, 0.0
     marks = booking.marks_of(books)
-    for code in range(heads_of(sim)[0].queue_count):
+    for code in range(head_of(sim).queue_count):
         held = booking.positions_of(books)[booking.place_of(books, account, code)].quantity
         if held != 0.0:
             total += abs(held) * marks[code] * booking.unit_value(books, code)

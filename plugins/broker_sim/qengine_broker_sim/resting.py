@@ -6,17 +6,19 @@
 from __future__ import annotations
 
 import numpy as np
+from qengine_portfolio.booking import view_at
 from qengine_portfolio.native import carray, codes_at, floats_at, inner, pointer, times_at
-from qengine_portfolio.view import VIEW
+from qengine_portfolio.records import record_at
 
-from qengine_broker_sim.layout import AT_CLOSE, AT_OPEN, EVENT, FOK, FORM, HEAD, IOC, ORDER, QUEUE
+from qengine_broker_sim.layout import AT_CLOSE, AT_OPEN, CHANGES, EVENT, FOK, FORM, HEAD, IOC, ORDER, QUEUE
 
 __all__ = [
+    "draft_of",
     "events_of",
     "fills_from",
     "find_concerned",
     "forms_of",
-    "heads_of",
+    "head_of",
     "link",
     "next_match",
     "note_range",
@@ -25,7 +27,7 @@ __all__ = [
     "refresh",
     "summarise",
     "unlink",
-    "views_of",
+    "view_at",
 ]
 
 _NEVER = np.iinfo(np.int64).max
@@ -38,37 +40,37 @@ _STRIDE = 64
 _HEAPS = 5
 _LIST = np.int64(4)
 
-# Accessors return arrays, not their elements: an element of records returned from a function is a copy.
+# Other accessors return arrays, not their elements: an element of records returned from a function is a copy.
+
+
+head_of = record_at("simulator", HEAD, changes=CHANGES)
+_DRAFT = HEAD.fields["draft"][1]  # type: ignore[index]
 
 
 @inner
-def heads_of(sim):
-    return carray(pointer(sim), 1, HEAD)
+def draft_of(sim):
+    """What the next order has beyond the arguments of ``submit``: an array of one."""
+    return carray(pointer(sim + _DRAFT), 1, ORDER)
 
 
 @inner
 def orders_of(sim):
-    return carray(pointer(heads_of(sim)[0].orders), 1, ORDER)
+    return carray(pointer(head_of(sim).orders), 1, ORDER)
 
 
 @inner
 def forms_of(sim):
-    return carray(pointer(heads_of(sim)[0].forms), 1, FORM)
+    return carray(pointer(head_of(sim).forms), 1, FORM)
 
 
 @inner
 def queues_of(sim):
-    return carray(pointer(heads_of(sim)[0].queues), 1, QUEUE)
+    return carray(pointer(head_of(sim).queues), 1, QUEUE)
 
 
 @inner
 def events_of(sim):
-    return carray(pointer(heads_of(sim)[0].events), 1, EVENT)
-
-
-@inner
-def views_of(view):
-    return carray(pointer(view), 1, VIEW)
+    return carray(pointer(head_of(sim).events), 1, EVENT)
 
 
 @inner
@@ -79,7 +81,7 @@ def fills_from(sim, seen, queue, code, row):
     """
     if queue.grade == seen.grade:
         return True
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     if head.graded == 0 or seen.grade < queue.grade or seen.opened == 0:
         return False
     opened, last = times_at(seen.opened)[row], times_at(head.graded)
@@ -198,7 +200,7 @@ def _take(sim, queue, index):
 @inner
 def note_range(view, row, queue, instant):
     """Note how far the prices of an instant went, by one row more. None is missed, be it outside of its bar's range."""
-    seen = views_of(view)[0]
+    seen = view_at(view)
     if queue.instant != instant:
         queue.instant = instant
         queue.buy_low = queue.sell_low = _INF
@@ -235,7 +237,7 @@ def _reach(queue, heap):
 @inner
 def find_concerned(sim, queue):
     """Write down, by age, all orders of a queue that the instant may concern; return how many."""
-    orders, found, tops = orders_of(sim), times_at(heads_of(sim)[0].found), times_at(queue.tops)
+    orders, found, tops = orders_of(sim), times_at(head_of(sim).found), times_at(queue.tops)
     count, place = 0, 0
     for heap in range(_HEAPS):
         reach = _reach(queue, heap)
@@ -258,7 +260,7 @@ def find_concerned(sim, queue):
 @inner
 def _sort_by_age(sim, count):
     """Shell's sort of what has been written down: most of the time that is next to nothing, and never very many."""
-    orders, found, gap = orders_of(sim), times_at(heads_of(sim)[0].found), 1
+    orders, found, gap = orders_of(sim), times_at(head_of(sim).found), 1
     while 3 * gap < count:
         gap = 3 * gap + 1
     while gap > 0:
@@ -278,7 +280,7 @@ def _sort_by_age(sim, count):
 @inner
 def link(sim, index):
     """Put an active order at the end of its instrument's queue."""
-    head, orders = heads_of(sim)[0], orders_of(sim)
+    head, orders = head_of(sim), orders_of(sim)
     order = orders[index]
     form = forms_of(sim)[order.form]
     queue = queues_of(sim)[order.code]
@@ -308,7 +310,7 @@ def link(sim, index):
 @inner
 def unlink(sim, index):
     """Take an order out of its queue."""
-    head, orders = heads_of(sim)[0], orders_of(sim)
+    head, orders = head_of(sim), orders_of(sim)
     order = orders[index]
     queue = queues_of(sim)[order.code]
     if order.previous >= 0:
@@ -332,7 +334,7 @@ def unlink(sim, index):
 @inner
 def refresh(sim, index):
     """A resting order has changed: count it anew, and put it where it belongs now."""
-    head, order = heads_of(sim)[0], orders_of(sim)[index]
+    head, order = head_of(sim), orders_of(sim)[index]
     if head.trial or not order.linked:
         return
     queue = queues_of(sim)[order.code]
@@ -394,10 +396,10 @@ def summarise(sim, queue):
 @inner
 def _search_one(sim, view, queue, start, stop):
     """The search where the run has one instrument: nothing is looked up per row."""
-    seen = views_of(view)[0]
+    seen = view_at(view)
     ts = times_at(seen.ts)
     always, after = queue.always > 0, queue.after
-    skips = heads_of(sim)[0].zero_volume == 0 and seen.kind != 0 and seen.buy_size != 0
+    skips = head_of(sim).zero_volume == 0 and seen.kind != 0 and seen.buy_size != 0
     sizes = floats_at(seen.buy_size)
     buys, sells = (queue.buy_down, queue.buy_up), (queue.sell_down, queue.sell_up)
     if seen.kind != 0:  # buyers and sellers see the same prices, of which the lowest and the highest are looked at
@@ -437,7 +439,7 @@ def _is_beyond(price, bounds):
 @inner
 def next_match(sim, view, start, stop):
     """The first row in ``[start, stop)`` that may concern an order of its instrument, or ``stop``."""
-    head, queues, seen = heads_of(sim)[0], queues_of(sim), views_of(view)[0]
+    head, queues, seen = head_of(sim), queues_of(sim), view_at(view)
     if head.queue_count == 1:
         queue = queues[0]
         if queue.count == 0 or (queue.grade != seen.grade and head.graded == 0):

@@ -28,7 +28,7 @@ from qengine_broker_sim.execution import (
 )
 from qengine_broker_sim.layout import ACCEPTED, FILLED, NEXT_CLOSE, NO, NO_REASON, ORDER, SLIP, YES
 from qengine_broker_sim.matching import came_mid_bar
-from qengine_broker_sim.resting import heads_of, link, orders_of, queues_of, views_of
+from qengine_broker_sim.resting import head_of, link, orders_of, queues_of, view_at
 from qengine_broker_sim.standing import fills_at_all
 
 __all__ = ["SETTLE", "WRITE", "is_on_slip", "let_rest", "make_whole", "send_on_slip", "settle_slip", "write_slips"]
@@ -43,18 +43,18 @@ _OPEN, _BLANK = 0, 1
 
 @inner
 def _records_of(sim):
-    return carray(pointer(heads_of(sim)[0].slip_records), 2, ORDER)
+    return carray(pointer(head_of(sim).slip_records), 2, ORDER)
 
 
 @inner
 def _slips_of(sim):
-    return carray(pointer(heads_of(sim)[0].slips), 1, SLIP)
+    return carray(pointer(head_of(sim).slips), 1, SLIP)
 
 
 @inner
 def make_whole(sim, everything):
     """Have the record written of the order that is open on a slip, which rests from then on; or those of all slips."""
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     if head.slip_open or (everything and head.slip_count):
         _write_at(head.write_slips, (np.int64(sim), np.int64(everything)))
 
@@ -62,7 +62,7 @@ def make_whole(sim, everything):
 @inner
 def is_on_slip(sim, index):
     """Whether the record of an order is not written yet."""
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     is_open_one = head.slip_open and index == head.order_count - 1
     return is_open_one or head.slip_order <= index < head.slip_order + head.slip_count
 
@@ -70,7 +70,7 @@ def is_on_slip(sim, index):
 @inner
 def send_on_slip(sim, seen_by, row, now, side, quantity):
     """Send an order at market on a slip, if nothing else is open and the account admits it; return its index, or -1."""
-    head, order = heads_of(sim)[0], _records_of(sim)[_OPEN]
+    head, order = head_of(sim), _records_of(sim)[_OPEN]
     if head.open or head.pauses or head.announces:
         return np.int64(-1)
     _begin(sim)
@@ -91,8 +91,8 @@ def send_on_slip(sim, seen_by, row, now, side, quantity):
 @inner
 def _begin(sim):
     """See to it that the next order, and its fill, will follow the last that are on slips, and that there is a slip."""
-    head = heads_of(sim)[0]
-    fills = booking.heads_of(head.books)[0].fill_count
+    head = head_of(sim)
+    fills = booking.head_of(head.books).fill_count
     follows = head.order_count == head.slip_order + head.slip_count and fills == head.slip_fill + head.slip_count
     if head.slip_count and (not follows or head.slip_count == head.slip_room):
         make_whole(sim, YES)
@@ -106,7 +106,7 @@ def settle_slip(sim, view, row):
 
     Where there is more to it, its record is written in place of that, and -1 returned: it rests as any other.
     """
-    head, order, seen = heads_of(sim)[0], _records_of(sim)[_OPEN], views_of(view)[0]
+    head, order, seen = head_of(sim), _records_of(sim)[_OPEN], view_at(view)
     if not _is_plain_row(sim, view, row, order):
         let_rest(sim)
         return np.int64(-1)
@@ -116,12 +116,12 @@ def settle_slip(sim, view, row):
     if seen.kind == 2 and head.timing == NEXT_CLOSE:
         base = floats_at(seen.close)[row]
     size = cell(seen.buy_size if order.side > 0 else seen.sell_size, row, np.inf)
-    quantity = whole_lots(order.quantity, booking.instruments_of(books)[0].lot_size)
+    quantity = whole_lots(order.quantity, booking.instrument_at(books, 0).lot_size)
     price = slipped(sim, view, row, order, quantity, base, size, 0.0)
     recall_month(sim, order, now)
     fee = fee_of(sim, order, quantity, price, NO)
     covered, reason = covered_of(sim, order, quantity, price, fee)
-    rules = booking.heads_of(books)[0]
+    rules = booking.head_of(books)
     is_whole = quantity == order.quantity and covered == quantity and reason == NO_REASON
     if not is_whole or base != base or rules.fill_count >= rules.fill_room:
         let_rest(sim)
@@ -142,7 +142,7 @@ def settle_slip(sim, view, row):
 @inner
 def _is_plain_row(sim, view, row, order):
     """Whether a row is alone in its instant, later than an order, of the data that fill it, and fills anything."""
-    seen = views_of(view)[0]
+    seen = view_at(view)
     ts = times_at(seen.ts)
     if order.accepted_ts >= ts[row] or (row + 1 < seen.rows and ts[row + 1] == ts[row]):
         return False
@@ -154,7 +154,7 @@ def _is_plain_row(sim, view, row, order):
 @inner
 def let_rest(sim):
     """Write the record of the order that is open, which rests as any other from now on."""
-    head, orders, records = heads_of(sim)[0], orders_of(sim), _records_of(sim)
+    head, orders, records = head_of(sim), orders_of(sim), _records_of(sim)
     if not head.slip_open:
         return
     index = head.order_count - 1
@@ -168,7 +168,7 @@ def let_rest(sim):
 @inner
 def write_slips(sim):
     """Write the records of the orders that were filled on slips, and of their fills."""
-    head, orders, books = heads_of(sim)[0], orders_of(sim), heads_of(sim)[0].books
+    head, orders, books = head_of(sim), orders_of(sim), head_of(sim).books
     for number in range(head.slip_count):
         slip, index = _slips_of(sim)[number], head.slip_order + number
         orders[index] = _records_of(sim)[_BLANK]

@@ -20,7 +20,7 @@ from qengine_portfolio.native import codes_at, floats_at, inner, times_at
 
 from qengine_broker_sim.execution import execute_part, is_open, token_of
 from qengine_broker_sim.layout import DAY, GTC, GTD, NO, POWER, RISK_AVERSE
-from qengine_broker_sim.resting import forms_of, heads_of, orders_of, queues_of, summarise, views_of
+from qengine_broker_sim.resting import forms_of, head_of, orders_of, queues_of, summarise, view_at
 
 __all__ = ["STAND", "fills_at_all", "heed_row", "next_standing", "note_quotes", "stand"]
 
@@ -34,8 +34,8 @@ _SAME = 1e-11  # relative: rounding a price to its tick may change the last bits
 @inner
 def fills_at_all(sim, view, row):
     """Whether a row fills anything, given the rule on rows without volume."""
-    seen = views_of(view)[0]
-    if heads_of(sim)[0].zero_volume or seen.kind == 0 or seen.buy_size == 0:
+    seen = view_at(view)
+    if head_of(sim).zero_volume or seen.kind == 0 or seen.buy_size == 0:
         return True
     return floats_at(seen.buy_size)[row] > 0.0
 
@@ -48,7 +48,7 @@ def _is_same(price, other):
 @inner
 def shown_at(view, row, side, price):
     """What a row of quotes displays at a price of an order's own side; infinite where it does not reach so far."""
-    seen = views_of(view)[0]
+    seen = view_at(view)
     table, first = times_at(seen.depth), 2 if side > 0 else 0
     for level in range(seen.levels):
         at = floats_at(table[4 * level + first])[row]
@@ -76,7 +76,7 @@ def _may_stand(sim, order):
 @inner
 def _join(view, row, order):
     """Stand behind all that is displayed at the limit, unless that reaches the other side or nothing is known."""
-    table = times_at(views_of(view)[0].depth)
+    table = times_at(view_at(view).depth)
     ask, bid = floats_at(table[0])[row], floats_at(table[2])[row]
     if (ask != ask and bid != bid) or (ask <= order.limit if order.side > 0 else bid >= order.limit):
         return
@@ -88,7 +88,7 @@ def _join(view, row, order):
 @inner
 def stand(sim, seen_by, row, index):
     """An order has arrived, or lost its place: let it join by the last quote of its instrument."""
-    order, seen = orders_of(sim)[index], views_of(seen_by)[0]
+    order, seen = orders_of(sim)[index], view_at(seen_by)
     if not _may_stand(sim, order):
         return
     if seen.kind == 0:
@@ -98,13 +98,13 @@ def stand(sim, seen_by, row, index):
         if at >= 0:
             _join(seen_by, at, order)
             return
-    _join(heads_of(sim)[0].book, order.code, order)
+    _join(head_of(sim).book, order.code, order)
 
 
 @inner
 def join_row(sim, view, row, now):
     """After a row of quotes has been matched: whatever limit it leaves resting joins the queue."""
-    seen, orders = views_of(view)[0], orders_of(sim)
+    seen, orders = view_at(view), orders_of(sim)
     if seen.kind != 0:
         return
     token, index = token_of(view, row), queues_of(sim)[codes_at(seen.codes)[row]].first
@@ -118,8 +118,8 @@ def join_row(sim, view, row, now):
 @inner
 def note_quotes(sim, view, start, stop):
     """Write the last quotes of rows ``start <= row < stop`` to the book that arriving orders look at."""
-    head, seen = heads_of(sim)[0], views_of(view)[0]
-    source, target, codes = times_at(seen.depth), times_at(views_of(head.book)[0].depth), codes_at(seen.codes)
+    head, seen = head_of(sim), view_at(view)
+    source, target, codes = times_at(seen.depth), times_at(view_at(head.book).depth), codes_at(seen.codes)
     for row in range(stop - 1 if head.queue_count == 1 else start, stop):
         for column in range(4 * head.levels):
             known = column < 4 * seen.levels and source[column] != 0
@@ -132,7 +132,7 @@ def note_quotes(sim, view, start, stop):
 @inner
 def move_up(sim, view, row, now):
     """A row says something new about the queues of its instrument: move orders up, and fill those it reaches."""
-    seen = views_of(view)[0]
+    seen = view_at(view)
     queue = queues_of(sim)[codes_at(seen.codes)[row]]
     if queue.count == 0 or queue.also < 0:
         return
@@ -158,7 +158,7 @@ def _is_concerned(order, now):
 
 @inner
 def _move_by_quote(sim, view, row, now, queue):
-    orders, head, index = orders_of(sim), heads_of(sim)[0], queue.first
+    orders, head, index = orders_of(sim), head_of(sim), queue.first
     while index >= 0:
         order = orders[index]
         if _is_concerned(order, now):
@@ -209,7 +209,7 @@ def _behind(model, exponent, ahead, behind):
 @inner
 def _move_by_print(sim, view, row, now, queue):
     """By age; what one of our orders takes of a print, those after it do not get."""
-    seen, orders = views_of(view)[0], orders_of(sim)
+    seen, orders = view_at(view), orders_of(sim)
     price, size, token = floats_at(seen.close)[row], floats_at(seen.buy_size)[row], token_of(view, row)
     aggressor = floats_at(seen.aggressor)[row] if seen.aggressor != 0 else 0.0
     index, taken = queue.first, 0.0
@@ -248,7 +248,7 @@ def _given(order, price, size, aggressor):
 @inner
 def next_standing(sim, view, start, stop):
     """What ``next_match`` is where orders stand in queues: rows that move one on concern it, too."""
-    queues, seen = queues_of(sim), views_of(view)[0]
+    queues, seen = queues_of(sim), view_at(view)
     ts, codes = times_at(seen.ts), codes_at(seen.codes)
     buy_lows, buy_highs = floats_at(seen.buy_low), floats_at(seen.buy_high)
     sell_lows, sell_highs = floats_at(seen.sell_low), floats_at(seen.sell_high)

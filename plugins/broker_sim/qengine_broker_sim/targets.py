@@ -13,7 +13,7 @@ from qengine_portfolio import booking
 from qengine_portfolio.native import carray, floats_at, function_at, inner, pointer
 
 from qengine_broker_sim.costs import COMMISSION
-from qengine_broker_sim.resting import forms_of, heads_of, orders_of, queues_of
+from qengine_broker_sim.resting import draft_of, forms_of, head_of, orders_of, queues_of
 
 __all__ = [
     "IMPOSSIBLE",
@@ -54,14 +54,14 @@ def in_flight(sim, account, code):
 
 @inner
 def _held(sim, account, code):
-    books = heads_of(sim)[0].books
+    books = head_of(sim).books
     return booking.positions_of(books)[booking.place_of(books, account, code)].quantity
 
 
 @inner
 def _value(sim, account, code):
     """The signed market value of a position."""
-    books, held = heads_of(sim)[0].books, _held(sim, account, code)
+    books, held = head_of(sim).books, _held(sim, account, code)
     return held * booking.marks_of(books)[code] * booking.unit_value(books, code) if held != 0.0 else 0.0
 
 
@@ -74,7 +74,7 @@ def _in_lots(quantity, lot):
 @inner
 def _trade(sim, view, row, now, send, account, code, quantity, lot):
     """Send what is missing to a position; return the order's index, or that there is nothing to send."""
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     missing = quantity - _held(sim, account, code)
     if head.counts_open and head.open:
         missing -= in_flight(sim, account, code)
@@ -86,17 +86,17 @@ def _trade(sim, view, row, now, send, account, code, quantity, lot):
     if missing == 0.0:
         return NOTHING
     side = 1 if missing > 0.0 else -1
-    head.draft.account = account
+    draft_of(sim)[0].account = account
     where = np.int64(sim), np.int64(view), np.int64(row), np.int64(now), np.int64(code), np.int64(side)
     index = _submit_at(send, (*where, abs(missing), np.nan, np.nan, np.int64(0), np.int64(0), np.int64(1)))
-    head.draft.account = 0
+    draft_of(sim)[0].account = 0
     return index
 
 
 @inner
 def _trade_value(sim, view, row, now, send, account, code, value):
     """Trade towards a signed market value, at the last known price."""
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     price = booking.marks_of(head.books)[code] * booking.unit_value(head.books, code)
     if not price > 0.0:
         return NO_PRICE_YET
@@ -107,7 +107,7 @@ def _trade_value(sim, view, row, now, send, account, code, value):
 @inner
 def _share(sim, account, code, fraction, equity):
     """The value of a fraction of equity, less what the ledger reserves for targets, and for what trading costs."""
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     equity -= head.target_reserve * equity
     if head.target_commission:
         equity -= _commission(sim, code, fraction * equity - _value(sim, account, code))
@@ -117,13 +117,13 @@ def _share(sim, account, code, fraction, equity):
 @inner
 def _commission(sim, code, value):
     """What an order of that signed value would be charged if it took liquidity, whatever the month so far."""
-    head = heads_of(sim)[0]
+    head = head_of(sim)
     price, unit = booking.marks_of(head.books)[code], booking.unit_value(head.books, code)
     if not price > 0.0 or head.commission == 0:
         return 0.0
     lot, multiplier = (
         max(head.target_lot, floats_at(head.lots)[code]),
-        booking.instruments_of(head.books)[code].multiplier,
+        booking.instrument_at(head.books, code).multiplier,
     )
     quantity = abs(value) / (price * unit)
     if lot > 0.0 and math.isfinite(quantity):
@@ -140,7 +140,7 @@ def towards(sim, view, row, now, send, account, code, what, amount):
     if what == UNITS:
         return _trade(sim, view, row, now, send, account, code, amount, 0.0)
     if what == OF_EQUITY:
-        amount = _share(sim, account, code, amount, booking.equity_of(heads_of(sim)[0].books, account))
+        amount = _share(sim, account, code, amount, booking.equity_of(head_of(sim).books, account))
     return _trade_value(sim, view, row, now, send, account, code, amount)
 
 
@@ -151,7 +151,7 @@ def rebalance(sim, view, row, now, send, account, weights, sent):
     ``weights`` and ``sent`` are arrays by instrument code; indices of orders are written into ``sent``. Where an
     instrument has no price, or a weight cannot be meant, ``-1 - code`` is returned.
     """
-    equity = booking.equity_of(heads_of(sim)[0].books, account)
+    equity = booking.equity_of(head_of(sim).books, account)
     ways = np.zeros(len(weights), np.int8)  # decided before anything is sent, as orders may fill at once
     for code in range(len(weights)):
         weight = weights[code]

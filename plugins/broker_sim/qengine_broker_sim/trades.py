@@ -6,19 +6,19 @@ from qengine_portfolio import booking
 from qengine_portfolio.native import carray, inner, pointer
 
 from qengine_broker_sim.layout import TRADE, TRADES
-from qengine_broker_sim.resting import heads_of, orders_of
+from qengine_broker_sim.resting import head_of, orders_of
 
 __all__ = ["add_trade", "oldest_against", "shrink_trade", "trades_of"]
 
 
 @inner
 def trades_of(sim):
-    return carray(pointer(heads_of(sim)[0].trades), 1, TRADE)
+    return carray(pointer(head_of(sim).trades), 1, TRADE)
 
 
 @inner
 def _lists_of(sim):
-    return carray(pointer(heads_of(sim)[0].trade_lists), 1, TRADES)
+    return carray(pointer(head_of(sim).trade_lists), 1, TRADES)
 
 
 @inner
@@ -29,8 +29,8 @@ def add_trade(sim, index, quantity):
     if trade.quantity > 0.0:
         trade.quantity += quantity
         return
-    heads_of(sim)[0].open_trades += 1
-    open_ones = _lists_of(sim)[booking.place_of(heads_of(sim)[0].books, order.account, order.code)]
+    head_of(sim).open_trades += 1
+    open_ones = _lists_of(sim)[booking.place_of(head_of(sim).books, order.account, order.code)]
     trade.quantity, trade.next, trade.previous = quantity, -1, open_ones.last
     if open_ones.last >= 0:
         trades[open_ones.last].next = index
@@ -42,7 +42,7 @@ def add_trade(sim, index, quantity):
 @inner
 def oldest_against(sim, order):
     """The oldest open trade of the other side, or -1. All trades of a position are on one side."""
-    open_ones = _lists_of(sim)[booking.place_of(heads_of(sim)[0].books, order.account, order.code)]
+    open_ones = _lists_of(sim)[booking.place_of(head_of(sim).books, order.account, order.code)]
     first = open_ones.first
     return first if first >= 0 and orders_of(sim)[first].side != order.side else -1
 
@@ -56,8 +56,8 @@ def shrink_trade(sim, index, quantity):
     if trade.quantity > 1e-12 * order.quantity:
         return trade.quantity
     trade.quantity = 0.0
-    heads_of(sim)[0].open_trades -= 1
-    open_ones = _lists_of(sim)[booking.place_of(heads_of(sim)[0].books, order.account, order.code)]
+    head_of(sim).open_trades -= 1
+    open_ones = _lists_of(sim)[booking.place_of(head_of(sim).books, order.account, order.code)]
     if trade.previous >= 0:
         trades[trade.previous].next = trade.next
     else:

@@ -13,13 +13,13 @@ import numpy as np
 from numba import types
 from numba.extending import overload_attribute, overload_method
 from qengine_broker_sim.layout import CANCELLED, EXITS_FIRST, FILLED, NO, REASONS, YES
-from qengine_broker_sim.resting import heads_of, orders_of
+from qengine_broker_sim.resting import draft_of, head_of, orders_of
 from qengine_broker_sim.slips import is_on_slip, make_whole
 from qengine_broker_sim.targets import IMPOSSIBLE, NO_PRICE_YET, OF_EQUITY, SUBMIT, UNITS, VALUE
 from qengine_portfolio import booking
 from qengine_portfolio.native import floats_at, function_at, inner, times_at
 
-from qengine_compiled.lane import ContextType, address_of_lane, lanes_of
+from qengine_compiled.lane import ContextType, address_of_lane, lane_at
 from qengine_compiled.strategy import GTC
 
 __all__ = ["QUESTIONS"]
@@ -48,7 +48,7 @@ def _check_code(at, code):
 
 @inner
 def _check_room(sim, at, orders):
-    if heads_of(sim)[0].order_count + orders > at.room:
+    if head_of(sim).order_count + orders > at.room:
         raise ValueError("more orders were sent from one call than there is room for: 4,096, or 4 an instrument")
 
 
@@ -57,14 +57,14 @@ def _is_order(sim, order):
     """Whether there is an order of that number. If so, its record is written."""
     if is_on_slip(sim, order):
         make_whole(sim, YES)
-    return 0 <= order < heads_of(sim)[0].order_count
+    return 0 <= order < head_of(sim).order_count
 
 
 def _sending(stamp: str) -> Any:
     def send(lane, code, side, quantity, limit, trigger, trail, by_fraction, time_in_force):
         """Send an order of one leg; return its index."""
         _ = stamp
-        at = lanes_of(lane)[0]
+        at = lane_at(lane)
         _check_code(at, code)
         _check_room(at.sim, at, 1)
         if not 0.0 <= quantity < np.inf:
@@ -76,13 +76,13 @@ def _sending(stamp: str) -> Any:
         has_limit, has_trigger, trails = limit == limit, trigger == trigger, trail == trail
         if trails and (has_limit or has_trigger):
             raise ValueError("a trailing stop has neither limit nor stop")
-        head = heads_of(at.sim)[0]
+        head = head_of(at.sim)
         if has_limit and has_trigger and head.tangle == 0 and head.order_of_matching == EXITS_FIRST:
             at.needs_paths = 1
         number, form = 0, times_at(at.forms)[time_in_force]
         if trails:
             number, form = 4, times_at(at.forms)[3 * by_fraction + time_in_force]
-            head.draft.trail = trail
+            draft_of(at.sim)[0].trail = trail
             trigger = side * np.inf
         elif has_trigger:
             number = 3 if has_limit else 2
@@ -91,7 +91,7 @@ def _sending(stamp: str) -> Any:
         now, name = times_at(at.ts)[at.row], times_at(at.names)[number]
         where = at.sim, at.seen, at.row, now, np.int64(code), np.int64(side)
         index = _submit_at(at.submit, (*where, quantity, limit, trigger, form, name, np.int64(1)))
-        head.draft.trail = np.nan
+        draft_of(at.sim)[0].trail = np.nan
         return index
 
     return send
@@ -101,7 +101,7 @@ def _cancelling(stamp: str) -> Any:
     def cancel(lane, order):
         """Take an order off the market; one that is closed is left as it is."""
         _ = stamp
-        at = lanes_of(lane)[0]
+        at = lane_at(lane)
         if not _is_order(at.sim, order):
             raise ValueError("there is no such order")
         _cancel_at(at.cancel, (at.sim, np.int64(order), CANCELLED, _REQUESTED, times_at(at.ts)[at.row]))
@@ -113,10 +113,10 @@ def _asking(stamp: str) -> Any:
     def ask(lane, what, code):
         """A figure of the account."""
         _ = stamp
-        at = lanes_of(lane)[0]
+        at = lane_at(lane)
         if what == _WORKING:
             _check_code(at, code)
-            if not heads_of(at.sim)[0].counts_open:  # as Broker.pending has it
+            if not head_of(at.sim).counts_open:  # as Broker.pending has it
                 return 0.0
             make_whole(at.sim, NO)  # what is open on a slip is in no queue
             return _pending_at(at.pending, (at.sim, np.int64(0), np.int64(code)))
@@ -135,7 +135,7 @@ def _targeting(stamp: str) -> Any:
     def target(lane, code, what, amount):
         """Send what is missing to a target; return the order's index, or -1."""
         _ = stamp
-        at = lanes_of(lane)[0]
+        at = lane_at(lane)
         _check_code(at, code)
         _check_room(at.sim, at, 1)
         make_whole(at.sim, NO)  # what is open on a slip is in no queue
@@ -155,7 +155,7 @@ def _rebalancing(stamp: str) -> Any:
     def rebalance(lane, weights, count):
         """Bring instruments to their weights; return how many orders that took."""
         _ = stamp
-        at = lanes_of(lane)[0]
+        at = lane_at(lane)
         if count != at.instruments:
             raise ValueError("weights must be one for each instrument")
         for code in range(count):
@@ -198,7 +198,7 @@ def _order_method(name: str, side: int) -> None:
             distance = trail_fraction if by_fraction else trail
             values = float(quantity), float(limit), float(stop), float(distance)
             how = np.int64(by_fraction), np.int64(time_in_force)
-            return _send_at(lanes_of(lane)[0].send, (lane, np.int64(instrument), np.int64(side), *values, *how))
+            return _send_at(lane_at(lane).send, (lane, np.int64(instrument), np.int64(side), *values, *how))
 
         return send
 
@@ -211,7 +211,7 @@ _order_method("sell", -1)
 def _cancel(ctx, order):
     def cancel(ctx, order):
         lane = address_of_lane(ctx)
-        _end_at(lanes_of(lane)[0].end, (lane, np.int64(order)))
+        _end_at(lane_at(lane).end, (lane, np.int64(order)))
 
     return cancel
 
@@ -221,7 +221,7 @@ def _target_method(name: str, what: Any) -> None:
     def method(ctx, instrument, amount):
         def aim(ctx, instrument, amount):
             lane = address_of_lane(ctx)
-            return _aim_at(lanes_of(lane)[0].aim, (lane, np.int64(instrument), what, float(amount)))
+            return _aim_at(lane_at(lane).aim, (lane, np.int64(instrument), what, float(amount)))
 
         return aim
 
@@ -235,7 +235,7 @@ _target_method("order_target_percent", OF_EQUITY)
 def _rebalance(ctx, weights):
     def weigh(ctx, weights):
         lane, given = address_of_lane(ctx), np.ascontiguousarray(weights)
-        return _weigh_at(lanes_of(lane)[0].weigh, (lane, np.int64(given.ctypes.data), np.int64(len(given))))
+        return _weigh_at(lane_at(lane).weigh, (lane, np.int64(given.ctypes.data), np.int64(len(given))))
 
     return weigh
 
@@ -253,7 +253,7 @@ def _figure(name: str, what: Any) -> None:
     def attribute(ctx):
         def ask(ctx):
             lane = address_of_lane(ctx)
-            return _ask_at(lanes_of(lane)[0].ask, (lane, what, np.int64(0)))
+            return _ask_at(lane_at(lane).ask, (lane, what, np.int64(0)))
 
         return ask
 
@@ -263,7 +263,7 @@ def _figure_of(name: str, what: Any) -> None:
     def method(ctx, instrument):
         def ask(ctx, instrument):
             lane = address_of_lane(ctx)
-            return _ask_at(lanes_of(lane)[0].ask, (lane, what, np.int64(instrument)))
+            return _ask_at(lane_at(lane).ask, (lane, what, np.int64(instrument)))
 
         return ask
 
@@ -277,7 +277,7 @@ _figure_of("pending", _WORKING)
 @overload_attribute(ContextType, "now")
 def _now(ctx):
     def now(ctx):
-        at = lanes_of(address_of_lane(ctx))[0]
+        at = lane_at(address_of_lane(ctx))
         return times_at(at.ts)[at.row]
 
     return now
@@ -286,7 +286,7 @@ def _now(ctx):
 @overload_method(ContextType, "position")
 def _position(ctx, instrument):
     def position(ctx, instrument):
-        at = lanes_of(address_of_lane(ctx))[0]
+        at = lane_at(address_of_lane(ctx))
         _check_code(at, instrument)
         return booking.positions_of(at.books)[instrument].quantity
 
@@ -296,7 +296,7 @@ def _position(ctx, instrument):
 @overload_method(ContextType, "is_open")
 def _is_open(ctx, order):
     def is_open(ctx, order):
-        sim = lanes_of(address_of_lane(ctx))[0].sim
+        sim = lane_at(address_of_lane(ctx)).sim
         return _is_order(sim, order) and orders_of(sim)[order].state < FILLED
 
     return is_open
@@ -305,7 +305,7 @@ def _is_open(ctx, order):
 @overload_method(ContextType, "filled")
 def _filled(ctx, order):
     def filled(ctx, order):
-        sim = lanes_of(address_of_lane(ctx))[0].sim
+        sim = lane_at(address_of_lane(ctx)).sim
         return orders_of(sim)[order].filled if _is_order(sim, order) else 0.0
 
     return filled

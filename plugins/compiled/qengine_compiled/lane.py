@@ -26,9 +26,10 @@ from numba.extending import (
 )
 from qengine_portfolio import booking
 from qengine_portfolio.books import FILL
-from qengine_portfolio.native import carray, codes_at, floats_at, inner, pointer, times_at
+from qengine_portfolio.native import carray, codes_at, floats_at, pointer, times_at
+from qengine_portfolio.records import record_at
 
-__all__ = ["LANE", "ContextType", "CrossType", "FillType", "RowType", "SelfType", "address_of_lane", "lanes_of"]
+__all__ = ["LANE", "ContextType", "CrossType", "FillType", "RowType", "SelfType", "address_of_lane", "lane_at"]
 
 cgutils: Any = _cgutils
 
@@ -52,9 +53,8 @@ LANE = np.dtype(
 )
 
 
-@inner
-def lanes_of(lane):
-    return carray(pointer(lane), 1, LANE)
+# What the walk and the questions write; all else is set in Python.
+lane_at = record_at("lane", LANE, changes=frozenset({"place", "row", "told", "status", "needs_paths"}))
 
 
 @intrinsic
@@ -267,32 +267,32 @@ def _read_fill(context: Any, builder: Any, of: FillType, value: Any, attribute: 
 
 
 def _fill_at(lane, number):
-    return booking.heads_of(lanes_of(lane)[0].books)[0].fills + _FILL_BYTES * number
+    return booking.head_of(lane_at(lane).books).fills + _FILL_BYTES * number
 
 
 def _time_of(lane, row):
-    return times_at(lanes_of(lane)[0].ts)[row]
+    return times_at(lane_at(lane).ts)[row]
 
 
 def _now_of(lane):
-    at = lanes_of(lane)[0]
+    at = lane_at(lane)
     return times_at(at.ts)[at.row]
 
 
 def _code_of(lane, row):
-    return np.int64(codes_at(lanes_of(lane)[0].codes)[row])
+    return np.int64(codes_at(lane_at(lane).codes)[row])
 
 
 def _cell_of(lane, row, place):
-    return floats_at(times_at(lanes_of(lane)[0].columns)[place])[row]
+    return floats_at(times_at(lane_at(lane).columns)[place])[row]
 
 
 def _count_of(lane):
-    return lanes_of(lane)[0].instruments
+    return lane_at(lane).instruments
 
 
 def _cross_of(lane, instant, place):
-    at = lanes_of(lane)[0]
+    at = lane_at(lane)
     return times_at(at.columns)[place] + 8 * (at.past + instant) * at.instruments
 
 
@@ -305,7 +305,7 @@ def _history(bars, column, length):
 
     def history(bars, column, length):
         lane, instant = numbers_of(bars)
-        at = lanes_of(lane)[0]
+        at = lane_at(lane)
         if length > at.depth:
             raise ValueError("history reaches further back than ctx.subscribe(history=...) in on_start says")
         known = min(length, at.known + instant + 1)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numba import types
 from qengine_broker_sim.layout import HEAR, SAY
-from qengine_broker_sim.resting import heads_of
+from qengine_broker_sim.resting import head_of
 from qengine_portfolio import booking
 from qengine_portfolio.native import function_at, inner, times_at
 
-from qengine_compiled.lane import lanes_of
+from qengine_compiled.lane import lane_at
 
 __all__ = ["BROKER", "ORDER_ROOM", "PATHS", "WALK", "WENT", "walking"]
 
@@ -44,8 +44,8 @@ def _next_wanted(at, row, stop):
 @inner
 def _tell_fills(lane, row):
     """Call the strategy for the fills that it has not heard of, and those that follow from what it does."""
-    at = lanes_of(lane)[0]
-    rules = booking.heads_of(at.books)[0]
+    at = lane_at(lane)
+    rules = booking.head_of(at.books)
     while at.told < rules.fill_count:
         number = at.told
         at.told += 1
@@ -57,7 +57,7 @@ def _tell_fills(lane, row):
 @inner
 def _match_up_to(lane, row, stop):
     """Match the rows before ``stop`` that concern resting orders; return a row that Python is needed for, or -1."""
-    at, head = lanes_of(lane)[0], heads_of(lanes_of(lane)[0].sim)[0]
+    at, head = lane_at(lane), head_of(lane_at(lane).sim)
     if at.needs_paths:
         at.status = PATHS
         return row
@@ -78,7 +78,7 @@ def _show(lane, row, stop):
 
     Returns the row after the last.
     """
-    at, head = lanes_of(lane)[0], heads_of(lanes_of(lane)[0].sim)[0]
+    at, head = lane_at(lane), head_of(lane_at(lane).sim)
     at.row = row
     if at.on_row == 0:
         if at.on_cross:
@@ -99,8 +99,8 @@ def walking(stamp: str) -> Any:
     def walk(lane, start, stop):
         """Walk rows ``[start, stop)``; return the row to go on from, with the lane's status saying why."""
         _ = stamp
-        at = lanes_of(lane)[0]
-        head, rules = heads_of(at.sim)[0], booking.heads_of(at.books)[0]
+        at = lane_at(lane)
+        head, rules = head_of(at.sim), booking.head_of(at.books)
         row, at.status = start, WENT
         while row < stop:
             target = _next_wanted(at, row, stop)

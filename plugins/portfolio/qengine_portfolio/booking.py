@@ -12,6 +12,7 @@ import numpy as np
 
 from qengine_portfolio.books import ACCOUNT, FILL, HEAD, INSTRUMENT, PAIR, POSITION
 from qengine_portfolio.native import carray, codes_at, floats_at, inner, pointer, times_at
+from qengine_portfolio.records import record_at
 from qengine_portfolio.view import VIEW
 
 __all__ = [
@@ -23,8 +24,8 @@ __all__ = [
     "change_position",
     "equity_of",
     "fills_of",
-    "heads_of",
-    "instruments_of",
+    "head_of",
+    "instrument_at",
     "list_as_held",
     "mark_rows",
     "mark_up_to",
@@ -38,68 +39,69 @@ __all__ = [
     "rates_of",
     "short_value_of",
     "unit_value",
+    "view_at",
 ]
 
 
-# Accessors return arrays, not their elements: an element of records returned from a function is a copy.
+head_of = record_at("books", HEAD, changes=frozenset({"fill_count"}))
+view_at = record_at("view", VIEW, changes=frozenset({"grade", "kind", "marked", "noted", "number"}))
+_instrument_at = record_at("instrument", INSTRUMENT)
+_INSTRUMENT_BYTES = INSTRUMENT.itemsize
 
-
-@inner
-def heads_of(books):
-    return carray(pointer(books), 1, HEAD)
+# Other accessors return arrays, not their elements: an element of records returned from a function is a copy.
 
 
 @inner
 def positions_of(books):
-    return carray(pointer(heads_of(books)[0].positions), 1, POSITION)
+    return carray(pointer(head_of(books).positions), 1, POSITION)
 
 
 @inner
 def place_of(books, account, code):
     """Where an account's position lies."""
-    return account * heads_of(books)[0].instrument_count + code
+    return account * head_of(books).instrument_count + code
 
 
 @inner
 def accounts_of(books):
-    return carray(pointer(heads_of(books)[0].accounts), 1, ACCOUNT)
+    return carray(pointer(head_of(books).accounts), 1, ACCOUNT)
 
 
 @inner
-def instruments_of(books):
-    return carray(pointer(heads_of(books)[0].instruments), 1, INSTRUMENT)
+def instrument_at(books, code):
+    return _instrument_at(head_of(books).instruments + _INSTRUMENT_BYTES * code)
 
 
 @inner
 def fills_of(books):
-    return carray(pointer(heads_of(books)[0].fills), 1, FILL)
+    return carray(pointer(head_of(books).fills), 1, FILL)
 
 
 @inner
 def marks_of(books):
-    return floats_at(heads_of(books)[0].marks)
+    return floats_at(head_of(books).marks)
 
 
 @inner
 def rates_of(books):
     """What a unit of each currency is worth in the ledger's; NaN where that is not known yet."""
-    return floats_at(heads_of(books)[0].rates)
+    return floats_at(head_of(books).rates)
 
 
 @inner
 def _pairs_of(books):
-    return carray(pointer(heads_of(books)[0].pairs), 1, PAIR)
+    return carray(pointer(head_of(books).pairs), 1, PAIR)
 
 
 @inner
 def _held_of(books):
-    return times_at(heads_of(books)[0].held)
+    return times_at(head_of(books).held)
 
 
 @inner
 def cash_array(books):
     """Cash by account and currency, in the currency's own units."""
-    head = heads_of(books)[0]
+    head = head_of(books)
     return carray(pointer(head.cash), head.account_count * head.currency_count, np.float64)
 
 
@@ -107,20 +109,20 @@ def cash_array(books):
 def mark_rows(books, codes, prices, start, stop):
     """Set the marks to the last price of each instrument among rows ``start <= row < stop``."""
     marks = marks_of(books)
-    if heads_of(books)[0].instrument_count == 1:
+    if head_of(books).instrument_count == 1:
         if stop > start:
             marks[0] = prices[stop - 1]
     else:
         for row in range(start, stop):
             marks[codes[row]] = prices[row]
-    if heads_of(books)[0].foreign:
+    if head_of(books).foreign:
         rates_by_marks(books)
 
 
 @inner
 def mark_up_to(books, seen_by, row):
     """Bring the marks up to a row of a block, of which ``seen_by`` is the view."""
-    seen = carray(pointer(seen_by), 1, VIEW)[0]
+    seen = view_at(seen_by)
     stop = min(row + 1, seen.rows)
     if stop > seen.marked:
         mark_rows(books, codes_at(seen.codes), floats_at(seen.mark), seen.marked, stop)
@@ -131,7 +133,7 @@ def mark_up_to(books, seen_by, row):
 def rates_by_marks(books):
     """Set the rates that follow an instrument to its mark."""
     marks = marks_of(books)
-    for currency in range(heads_of(books)[0].currency_count):
+    for currency in range(head_of(books).currency_count):
         code = _pairs_of(books)[currency].code
         if code >= 0:
             _set_rate(books, currency, marks[code])
@@ -142,7 +144,7 @@ def rates_by_rows(books, ts, codes, prices, row, rows):
     """Set the rates to what the rows of the instant that ``row`` begins say, ahead of the marks."""
     now = ts[row]
     while row < rows and ts[row] == now:
-        for currency in range(heads_of(books)[0].currency_count):
+        for currency in range(head_of(books).currency_count):
             if _pairs_of(books)[currency].code == codes[row]:
                 _set_rate(books, currency, prices[row])
         row += 1
@@ -157,7 +159,7 @@ def _set_rate(books, currency, price):
 @inner
 def cash_of(books, account):
     """Money in all currencies, in the ledger's."""
-    count = heads_of(books)[0].currency_count
+    count = head_of(books).currency_count
     cash, rates = cash_array(books), rates_of(books)
     total = cash[account * count]
     for currency in range(1, count):
@@ -170,20 +172,20 @@ def cash_of(books, account):
 @inner
 def rate_of(books, code):
     """What a unit of an instrument's currency is worth in the ledger's; NaN where that is not known yet."""
-    return rates_of(books)[instruments_of(books)[code].currency]
+    return rates_of(books)[instrument_at(books, code).currency]
 
 
 @inner
 def unit_value(books, code):
     """What a price of 1 is worth, in the ledger's currency."""
-    return instruments_of(books)[code].multiplier * rate_of(books, code)
+    return instrument_at(books, code).multiplier * rate_of(books, code)
 
 
 @inner
 def equity_of(books, account):
     """Cash plus every position at its mark."""
     total = cash_of(books, account)
-    first = account * (heads_of(books)[0].instrument_count + 1)
+    first = account * (head_of(books).instrument_count + 1)
     held, marks = _held_of(books), marks_of(books)
     for index in range(accounts_of(books)[account].held_count):
         code = held[first + index]
@@ -195,7 +197,7 @@ def equity_of(books, account):
 def short_value_of(books, account):
     """Market value of the short positions, as a positive number."""
     total = 0.0
-    first = account * (heads_of(books)[0].instrument_count + 1)
+    first = account * (head_of(books).instrument_count + 1)
     held, marks = _held_of(books), marks_of(books)
     for index in range(accounts_of(books)[account].held_count):
         code = held[first + index]
@@ -209,7 +211,7 @@ def short_value_of(books, account):
 def available(books, account):
     """Money that a new position may take, before reservations."""
     cash = cash_of(books, account) - accounts_of(books)[account].unsettled
-    return cash - 2 * short_value_of(books, account) if heads_of(books)[0].shorts else cash
+    return cash - 2 * short_value_of(books, account) if head_of(books).shorts else cash
 
 
 @inner
@@ -254,7 +256,7 @@ def change_position(position, side, size, price, multiplier):
 def list_as_held(books, account, code, is_held):
     """Enter a code into the ascending list of those with a position, or take it out."""
     owner, held = accounts_of(books)[account], _held_of(books)
-    first = account * (heads_of(books)[0].instrument_count + 1)
+    first = account * (head_of(books).instrument_count + 1)
     count = owner.held_count
     if is_held:
         place = first + count
@@ -275,7 +277,7 @@ def list_as_held(books, account, code, is_held):
 @inner
 def book_fill(books, account, code, side, quantity, price, fee):
     """Book one fill: cash and position."""
-    head, instrument = heads_of(books)[0], instruments_of(books)[code]
+    head, instrument = head_of(books), instrument_at(books, code)
     multiplier = instrument.multiplier
     cash = cash_array(books)
     paid = side * quantity * price * multiplier + fee

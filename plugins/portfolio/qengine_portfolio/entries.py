@@ -6,7 +6,7 @@ from typing import Any
 
 from numba import njit
 
-from qengine_portfolio import booking, books, view
+from qengine_portfolio import booking, books, records, view
 from qengine_portfolio.booking import cash_of, equity_of, short_value_of
 from qengine_portfolio.native import direct, stamp_of
 
@@ -35,4 +35,4 @@ def _entries(stamp: str) -> tuple[Any, ...]:
     return mark_up_to, figure
 
 
-mark_up_to, figure = map(direct, _entries(stamp_of(booking, books, view)))
+mark_up_to, figure = map(direct, _entries(stamp_of(booking, books, records, view)))

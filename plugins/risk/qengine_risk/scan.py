@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from qengine_portfolio import booking, books, view
+from qengine_portfolio import booking, books, records, view
 from qengine_portfolio.native import carray, codes_at, direct, floats_at, pointer, stamp_of, times_at
 from qengine_portfolio.view import VIEW
 
@@ -63,7 +63,7 @@ def _views_at(seen_by):
 @njit
 def _state_of(books):
     """Three numbers that tell one state of the accounts from another: fills, cash, holdings."""
-    head, cash, holdings = booking.heads_of(books)[0], 0.0, 0.0
+    head, cash, holdings = booking.head_of(books), 0.0, 0.0
     balances = booking.cash_array(books)
     for place in range(head.account_count * head.currency_count):
         cash += balances[place] * (place + 1)
@@ -79,7 +79,7 @@ def _state_of(books):
 @njit
 def _equity_of_all(books):
     total = 0.0
-    for account in range(booking.heads_of(books)[0].account_count):
+    for account in range(booking.head_of(books).account_count):
         total += booking.equity_of(books, account)
     return total
 
@@ -101,7 +101,7 @@ def _settle(watch, row):
 @njit
 def _start_anew(watch, books, seen_by, row):
     """Copy the marks as they are before ``row``, and the state of the accounts that all that follows is true of."""
-    state, head, seen = _watches_at(watch)[0], booking.heads_of(books)[0], _views_at(seen_by)[0]
+    state, head, seen = _watches_at(watch)[0], booking.head_of(books), _views_at(seen_by)[0]
     if row > seen.marked:
         booking.mark_rows(books, codes_at(seen.codes), floats_at(seen.mark), seen.marked, row)
         seen.marked = row
@@ -147,7 +147,7 @@ def _entries(stamp: str) -> tuple[Any, ...]:
     def look(watch, books, seen_by, start, stop):
         """The first row in ``[start, stop)`` with which too much is lost, or ``stop``."""
         _ = stamp
-        state, head, seen = _watches_at(watch)[0], booking.heads_of(books)[0], _views_at(seen_by)[0]
+        state, head, seen = _watches_at(watch)[0], booking.head_of(books), _views_at(seen_by)[0]
         is_same = state.number == seen.number and state.begin <= start <= state.end
         if not is_same or (state.fills, state.cash, state.holdings) != _state_of(books):
             if is_same:
@@ -176,4 +176,4 @@ def _entries(stamp: str) -> tuple[Any, ...]:
     return settle, look
 
 
-settle, look = map(direct, _entries(stamp_of(booking, books, view)))
+settle, look = map(direct, _entries(stamp_of(booking, books, records, view)))
