@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import types
 from qengine_portfolio import booking
-from qengine_portfolio.native import RATES, carray, floats_at, function_at, inner, pointer
+from qengine_portfolio.native import RATES, carray, floats_at, function_at, inlined, inner, pointer
 
 from qengine_broker_sim.layout import FEE_BY_ORDER, FEE_BY_REQUEST
 from qengine_broker_sim.resting import head_of, view_at
@@ -21,13 +21,13 @@ _commission_at = function_at(*COMMISSION)
 _slippage_at = function_at(*SLIPPAGE)
 
 
-@inner
+@inlined
 def cell(column, row, missing):
     """A value of a column that may not be there."""
     return missing if column == 0 else floats_at(column)[row]
 
 
-@inner
+@inlined
 def fee_of(sim, order, quantity, price, is_maker):
     """What executing ``quantity`` more at ``price`` adds to the order's commission."""
     head = head_of(sim)
@@ -64,7 +64,7 @@ def _commission_on(sim, order, quantity, price, maker):
     return _commission_at(head.commission, values)
 
 
-@inner
+@inlined
 def concession_of(sim, view, row, order, quantity, price, size, taken):
     """What the slippage model gives away per unit; ``taken`` is how much of the row's ``size`` is gone."""
     head, seen = head_of(sim), view_at(view)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import types
 from qengine_portfolio import booking
-from qengine_portfolio.native import floats_at, function_at, inner, times_at
+from qengine_portfolio.native import floats_at, function_at, inlined, inner, times_at
 
 from qengine_broker_sim.costs import COMMISSION, SLIPPAGE, cell, concession_of, fee_of
 from qengine_broker_sim.layout import (
@@ -119,7 +119,7 @@ def is_stop_limit(order, form):
     return order.trigger == order.trigger and has_limit and form.is_touch == 0
 
 
-@inner
+@inlined
 def advance(sim, index, state, reason, now):
     """Move an order to a state that may follow the one it is in."""
     head, order = head_of(sim), orders_of(sim)[index]
@@ -161,7 +161,7 @@ def admit(sim, index, mark, now):
     return reserve(sim, order, mark)
 
 
-@inner
+@inlined
 def reserve(sim, order, mark):
     """What ``admit`` does of an order that may open a position, where orders reserve what they may cost."""
     head = head_of(sim)
@@ -205,7 +205,7 @@ def reserve(sim, order, mark):
     return NO_REASON
 
 
-@inner
+@inlined
 def _stop_selling(position, order, quantity, is_over):
     if not order.counts_selling:
         return
@@ -216,7 +216,7 @@ def _stop_selling(position, order, quantity, is_over):
     position.selling = position.selling - quantity if position.sellers else 0.0
 
 
-@inner
+@inlined
 def release(sim, order, quantity, is_over):
     """``quantity`` of an order has filled or been given up: free its share of the reservation."""
     books = head_of(sim).books
@@ -238,7 +238,7 @@ def release(sim, order, quantity, is_over):
     owner.reserved += kept - amount
 
 
-@inner
+@inlined
 def covered_of(sim, order, quantity, price, fee):
     """How much of a fill, whose commission is ``fee``, the account can take, and why not all of it."""
     head = head_of(sim)
@@ -276,13 +276,13 @@ def covered_of(sim, order, quantity, price, fee):
 # One fill -------------------------------------------------------------------------------------------------
 
 
-@inner
+@inlined
 def whole_lots(quantity, lot):
     """Round a quantity down to whole lots (0: there are none)."""
     return math.floor(quantity / lot + _DUST) * lot if lot > 0 else quantity
 
 
-@inner
+@inlined
 def sent_lots(sim, code, quantity):
     """A quantity that is sent, rounded down to whole lots with the broker's tolerance."""
     head = head_of(sim)
@@ -308,7 +308,7 @@ def month_of(day):
     return (year + era * 400 + (1 if month <= 2 else 0)) * 12 + month - 1
 
 
-@inner
+@inlined
 def recall_month(sim, order, now):
     """At an order's first fill: what the account has traded in this month so far."""
     owner, day = booking.accounts_of(head_of(sim).books)[order.account], now // _DAY
@@ -395,7 +395,7 @@ def covers_all(sim, view, row, index, quantity, price):
     return covered_of(sim, order, quantity, price, fee_of(sim, order, quantity, price, NO))[0] >= quantity
 
 
-@inner
+@inlined
 def slipped(sim, view, row, order, quantity, base, size, taken):
     """The price after slippage, within the bar's range if it is clipped, and never beyond a limit."""
     head = head_of(sim)
@@ -409,7 +409,7 @@ def slipped(sim, view, row, order, quantity, base, size, taken):
     return concede(order.side, base, concession, order.limit if head.limits_bound else np.nan, low, high)
 
 
-@inner
+@inlined
 def book(sim, order, quantity, price, fee):
     """What a fill does to its account: what was traded this month, cash and position."""
     books = head_of(sim).books
@@ -419,7 +419,7 @@ def book(sim, order, quantity, price, fee):
     booking.book_fill(books, order.account, order.code, order.side, quantity, price, fee)
 
 
-@inner
+@inlined
 def fill_order(sim, view, row, index, quantity, price, concession, fee, now, is_maker):
     """Write a fill down, book it, and move its order on."""
     head, order = head_of(sim), orders_of(sim)[index]
@@ -487,7 +487,7 @@ def heed(sim, view, row, index, quantity, is_over, now, reason):
         pass
 
 
-@inner
+@inlined
 def _end(sim, index, state, reason, now):
     head, order = head_of(sim), orders_of(sim)[index]
     release(sim, order, order.quantity - order.filled, YES)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 from qengine_portfolio import booking
-from qengine_portfolio.native import carray, floats_at, function_at, inner, pointer, times_at
+from qengine_portfolio.native import carray, floats_at, function_at, inlined, inner, pointer, times_at
 
 from qengine_broker_sim.costs import cell, fee_of
 from qengine_broker_sim.execution import (
@@ -88,7 +88,7 @@ def send_on_slip(sim, seen_by, row, now, side, quantity):
     return index
 
 
-@inner
+@inlined
 def _begin(sim):
     """See to it that the next order, and its fill, will follow the last that are on slips, and that there is a slip."""
     head = head_of(sim)
@@ -139,7 +139,7 @@ def settle_slip(sim, view, row):
     return row + 1
 
 
-@inner
+@inlined
 def _is_plain_row(sim, view, row, order):
     """Whether a row is alone in its instant, later than an order, of the data that fill it, and fills anything."""
     seen = view_at(view)

@@ -16,7 +16,7 @@ import math
 
 import numpy as np
 from numba import types
-from qengine_portfolio.native import codes_at, floats_at, inner, times_at
+from qengine_portfolio.native import codes_at, floats_at, inlined, inner, times_at
 
 from qengine_broker_sim.execution import execute_part, is_open, token_of
 from qengine_broker_sim.layout import DAY, GTC, GTD, NO, POWER, RISK_AVERSE
@@ -31,7 +31,7 @@ _DUST = 1e-9
 _SAME = 1e-11  # relative: rounding a price to its tick may change the last bits of it
 
 
-@inner
+@inlined
 def fills_at_all(sim, view, row):
     """Whether a row fills anything, given the rule on rows without volume."""
     seen = view_at(view)

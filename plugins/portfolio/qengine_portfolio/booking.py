@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from qengine_portfolio.books import ACCOUNT, FILL, HEAD, INSTRUMENT, PAIR, POSITION
-from qengine_portfolio.native import carray, codes_at, floats_at, inner, pointer, times_at
+from qengine_portfolio.native import carray, codes_at, floats_at, inlined, inner, pointer, times_at
 from qengine_portfolio.records import record_at
 from qengine_portfolio.view import VIEW
 
@@ -105,7 +105,7 @@ def cash_array(books):
     return carray(pointer(head.cash), head.account_count * head.currency_count, np.float64)
 
 
-@inner
+@inlined
 def mark_rows(books, codes, prices, start, stop):
     """Set the marks to the last price of each instrument among rows ``start <= row < stop``."""
     marks = marks_of(books)
@@ -119,7 +119,7 @@ def mark_rows(books, codes, prices, start, stop):
         rates_by_marks(books)
 
 
-@inner
+@inlined
 def mark_up_to(books, seen_by, row):
     """Bring the marks up to a row of a block, of which ``seen_by`` is the view."""
     seen = view_at(seen_by)
@@ -156,7 +156,7 @@ def _set_rate(books, currency, price):
         rates_of(books)[currency] = 1.0 / price if _pairs_of(books)[currency].inverse else price
 
 
-@inner
+@inlined
 def cash_of(books, account):
     """Money in all currencies, in the ledger's."""
     count = head_of(books).currency_count
@@ -169,13 +169,13 @@ def cash_of(books, account):
     return total
 
 
-@inner
+@inlined
 def rate_of(books, code):
     """What a unit of an instrument's currency is worth in the ledger's; NaN where that is not known yet."""
     return rates_of(books)[instrument_at(books, code).currency]
 
 
-@inner
+@inlined
 def unit_value(books, code):
     """What a price of 1 is worth, in the ledger's currency."""
     return instrument_at(books, code).multiplier * rate_of(books, code)
@@ -193,7 +193,7 @@ def equity_of(books, account):
     return total
 
 
-@inner
+@inlined
 def short_value_of(books, account):
     """Market value of the short positions, as a positive number."""
     total = 0.0
@@ -207,14 +207,14 @@ def short_value_of(books, account):
     return total
 
 
-@inner
+@inlined
 def available(books, account):
     """Money that a new position may take, before reservations."""
     cash = cash_of(books, account) - accounts_of(books)[account].unsettled
     return cash - 2 * short_value_of(books, account) if head_of(books).shorts else cash
 
 
-@inner
+@inlined
 def opening_part(held, side, quantity, queued):
     """The part of ``quantity`` that does not reduce a position of which ``queued`` is being sold already."""
     if held == 0.0 or (held > 0) == (side > 0):
@@ -225,7 +225,7 @@ def opening_part(held, side, quantity, queued):
     return quantity - reducible if quantity > reducible else 0.0
 
 
-@inner
+@inlined
 def change_position(position, side, size, price, multiplier):
     """Change a position by a fill at average cost; return the quantity of it that closed."""
     held = position.quantity
@@ -274,7 +274,7 @@ def list_as_held(books, account, code, is_held):
         owner.held_count = count - 1
 
 
-@inner
+@inlined
 def book_fill(books, account, code, side, quantity, price, fee):
     """Book one fill: cash and position."""
     head, instrument = head_of(books), instrument_at(books, code)

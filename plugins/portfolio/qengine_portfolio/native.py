@@ -51,6 +51,7 @@ __all__ = [
     "direct",
     "floats_at",
     "function_at",
+    "inlined",
     "inner",
     "live",
     "pointer",
@@ -62,6 +63,10 @@ __all__ = [
 # A function that only compiled code calls: without what Python and C would call, it is compiled in less time.
 # Called from Python, it crashes the interpreter: a test calls it from a compiled function of its own.
 inner: Any = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignore[call-overload]
+
+# The same, and part of whatever calls it: what few functions call for every order or fill. Elsewhere it is compiled in
+# vain, again and again.
+inlined: Any = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)  # type: ignore[call-overload]
 
 # What a model's parameters are to compiled code.
 cgutils: Any = _cgutils

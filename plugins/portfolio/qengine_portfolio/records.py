@@ -87,8 +87,8 @@ def record_at(name: str, dtype: np.dtype[Any], changes: frozenset[str] = frozens
     record = _RecordType(name, dtype, changes)
 
     @intrinsic
-    def at(_context, _address):  # type: ignore[no-untyped-def]
-        def generate(_context, _builder, _signature, given):  # type: ignore[no-untyped-def]
+    def at(_context, _address):
+        def generate(_context, _builder, _signature, given):
             return given[0]
 
         return record(types.int64), generate
