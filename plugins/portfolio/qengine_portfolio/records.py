@@ -38,11 +38,12 @@ class _RecordType(types.Type):
 
     def field(self, name: str) -> types.Type | None:
         """The type of a field; None where there is none, or where it is a record itself."""
-        fields = self.dtype.fields or {}
+        fields: Any = self.dtype.fields or {}
         return from_dtype(fields[name][0]) if name in fields and fields[name][0].names is None else None
 
     def offset(self, name: str) -> int:
-        return int((self.dtype.fields or {})[name][1])
+        fields: Any = self.dtype.fields
+        return int(fields[name][1])
 
 
 @register_model(_RecordType)
