@@ -25,6 +25,9 @@ __all__ = ["TableSource", "instruments_of", "open_tables"]
 
 # Rows read at once, over all files that are open together, but never fewer than a block of each.
 _BATCH_ROWS = 1 << 18
+# Of a frame, which is in memory, a batch costs but its stamps and instruments; what is left of it after the last whole
+# block is copied.
+_FRAME_ROWS = 1 << 20
 # A thread costs more than it brings for a few blocks, and for many files open together what it has read ahead would
 # double the memory.
 _AHEAD_ROWS = 1 << 18
@@ -320,7 +323,8 @@ class _Pass:
 
     def batches(self, table: _Table, is_held: bool, others: int) -> Iterator[_Batch]:
         """A part's batches (one, if it is held), while so many others are open; read ahead, if at all, from now on."""
-        rows = table.rows if is_held else max(BLOCK_ROWS, _BATCH_ROWS // max(1, others))
+        most = _FRAME_ROWS if isinstance(table.layout.part, FramePart) else _BATCH_ROWS
+        rows = table.rows if is_held else max(BLOCK_ROWS, most // max(1, others))
         reader = _Reader(table.layout, rows)
         if self._ahead is None or others >= _AHEAD_FILES:
             return reader.batches(self.wanted)

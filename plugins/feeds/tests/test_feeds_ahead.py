@@ -57,6 +57,7 @@ def small(monkeypatch):
     """Blocks of 64 rows, batches of 128, files of 100 read whole if need be, and a thread for whatever has 256."""
     monkeypatch.setattr(source_module, "BLOCK_ROWS", 64)
     monkeypatch.setattr(source_module, "_BATCH_ROWS", 128)
+    monkeypatch.setattr(source_module, "_FRAME_ROWS", 128)
     monkeypatch.setattr(source_module, "_AHEAD_ROWS", 256)
     monkeypatch.setattr(source_module, "_HELD_ROWS", 100)
 

@@ -131,7 +131,7 @@ def test_stamps_that_go_back_are_refused_in_every_mode():
 
 
 def test_going_back_is_noticed_between_batches(monkeypatch):
-    monkeypatch.setattr(source_module, "_BATCH_ROWS", 1)
+    monkeypatch.setattr(source_module, "_FRAME_ROWS", 1)
     monkeypatch.setattr(source_module, "BLOCK_ROWS", 2)
     assert "row 3, column ts, instrument X" in refusal(FrameFeed(frame=frame_of(ts=[1, 3, 2, 4])))
     assert [len(block) for block in drain(FrameFeed(frame=frame_of()))] == [2, 2]

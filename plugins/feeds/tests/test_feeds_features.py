@@ -41,6 +41,7 @@ def blocks_of(feed):
 def small(monkeypatch):
     monkeypatch.setattr(source_module, "BLOCK_ROWS", 64)
     monkeypatch.setattr(source_module, "_BATCH_ROWS", 128)
+    monkeypatch.setattr(source_module, "_FRAME_ROWS", 128)
     monkeypatch.setattr(source_module, "_AHEAD_ROWS", 256)
     monkeypatch.setattr(source_module, "_HELD_ROWS", 100)
 
