@@ -20,7 +20,7 @@ def split_order(sim, index, ratio, form):
     ``form`` is the number of its form with amounts that have been split already.
     """
     order, books = orders_of(sim)[index], head_of(sim).books
-    lot = booking.instrument_at(books, order.code).lot_size
+    lot = booking.instruments_of(books)[order.code].lot_size
     left, room = order.quantity - order.filled, order.allowed - order.filled
     order.form = form
     order.filled *= ratio

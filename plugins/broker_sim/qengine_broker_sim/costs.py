@@ -58,7 +58,7 @@ def _fee_by_part(sim, order, quantity, price, is_maker):
 def _commission_on(sim, order, quantity, price, maker):
     head = head_of(sim)
     rates = carray(pointer(head.commission_rates), head.commission_size, np.float64)
-    multiplier = booking.instrument_at(head.books, order.code).multiplier
+    multiplier = booking.instruments_of(head.books)[order.code].multiplier
     prior = order.prior_quantity, order.prior_notional
     values = (float(order.side), quantity, price, multiplier, maker, prior[0], prior[1], rates)
     return _commission_at(head.commission, values)
@@ -75,7 +75,7 @@ def concession_of(sim, view, row, order, quantity, price, size, taken):
     if volatility != volatility and seen.kind == 2:
         volatility = _parkinson(cell(seen.buy_low, row, np.nan), cell(seen.sell_high, row, np.nan))
     rates = carray(pointer(head.slippage_rates), head.slippage_size, np.float64)
-    tick = booking.instrument_at(head.books, order.code).tick_size
+    tick = booking.instruments_of(head.books)[order.code].tick_size
     values = (float(order.side), quantity, price, size, taken, spread, volatility, tick, rates)
     return _slippage_at(head.slippage, values)
 

@@ -363,7 +363,7 @@ def _sending(stamp: str) -> tuple[Any, ...]:
         index = head.order_count
         head.order_count = index + 1
         head.open += 1
-        orders[index] = draft_of(sim)[0]
+        orders[index] = draft_of(sim)
         order = orders[index]
         order.submitted_ts, order.code, order.side, order.quantity = now, code, side, quantity
         order.limit, order.trigger, order.form, order.type = limit, trigger, form, name

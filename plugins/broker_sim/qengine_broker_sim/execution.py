@@ -286,13 +286,13 @@ def whole_lots(quantity, lot):
 def sent_lots(sim, code, quantity):
     """A quantity that is sent, rounded down to whole lots with the broker's tolerance."""
     head = head_of(sim)
-    lot = booking.instrument_at(head.books, code).lot_size
+    lot = booking.instruments_of(head.books)[code].lot_size
     return math.floor(quantity / lot + head.lot_tolerance) * lot if lot > 0 else quantity
 
 
 @inner
 def _lot_of(sim, order):
-    return booking.instrument_at(head_of(sim).books, order.code).lot_size
+    return booking.instruments_of(head_of(sim).books)[order.code].lot_size
 
 
 @inner
@@ -352,7 +352,7 @@ def settle_part(sim, view, row, index, base, size, taken, most, at_market, all_o
     head, order, seen = head_of(sim), orders_of(sim)[index], view_at(view)
     form = forms_of(sim)[order.form]
     now = times_at(seen.ts)[row]
-    lot = booking.instrument_at(head.books, order.code).lot_size
+    lot = booking.instruments_of(head.books)[order.code].lot_size
     wanted = order.allowed - order.filled
     quantity = min(wanted, form.display)
     if quantity > most:
@@ -788,6 +788,6 @@ def snap_prices(sim, order):
 def _on_grid(sim, order, price, falls):
     """A price on the grid of an order's instrument, or of the broker's where it names none, rounded down or up."""
     head = head_of(sim)
-    tick = booking.instrument_at(head.books, order.code).tick_size
+    tick = booking.instruments_of(head.books)[order.code].tick_size
     tick = tick if tick > 0 else head.tick_size
     return to_tick(price, falls, tick, head.tick_tolerance) if tick > 0 else price

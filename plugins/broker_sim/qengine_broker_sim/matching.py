@@ -51,6 +51,7 @@ from qengine_broker_sim.resting import (
     forms_of,
     head_of,
     note_range,
+    orders_at,
     orders_of,
     queues_of,
     refresh,
@@ -677,7 +678,7 @@ def _snapshot(sim, code):
     relatives = _relatives(sim, code)
     orders = np.empty(len(relatives), _ORDER)
     for place in range(len(relatives)):
-        orders[place] = orders_of(sim)[relatives[place]]
+        orders_at(orders.ctypes.data)[place] = orders_of(sim)[relatives[place]]
     accounts = rules.account_count
     positions = np.empty((accounts, 6))
     owners = np.empty((accounts, 7))
@@ -702,7 +703,7 @@ def _restore(sim, code, saved_orders, positions, cash, owners, saved):
     rules = booking.head_of(books)
     relatives, orders = saved_orders
     for place in range(len(relatives)):
-        orders_of(sim)[relatives[place]] = orders[place]
+        orders_of(sim)[relatives[place]] = orders_at(orders.ctypes.data)[place]
     for account in range(rules.account_count):
         position = booking.positions_of(books)[booking.place_of(books, account, code)]
         is_held, was_held = position.quantity != 0.0, positions[account, 0] != 0.0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from qengine_portfolio import booking
-from qengine_portfolio.native import carray, inner, pointer
+from qengine_portfolio.native import inner
+from qengine_portfolio.records import records_at
 
 from qengine_broker_sim.costs import fee_of
 from qengine_broker_sim.layout import INSUFFICIENT_CASH, NO, NO_REASON, POWER_PROCEEDS, SHADOW, SUBMITTED
@@ -14,11 +15,13 @@ __all__ = ["backs", "judge_in_sequence"]
 
 _SLACK = 1e-9
 
+_shadows_at = records_at("shadows", SHADOW)
+
 
 @inner
 def _shadows_of(sim):
     """By account: a shadow for each instrument, and after them one whose quantity is cash."""
-    return carray(pointer(head_of(sim).shadows), 1, SHADOW)
+    return _shadows_at(head_of(sim).shadows)
 
 
 @inner

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 from qengine_portfolio.booking import view_at
-from qengine_portfolio.native import carray, codes_at, floats_at, inner, pointer, times_at
-from qengine_portfolio.records import record_at
+from qengine_portfolio.native import codes_at, floats_at, inner, times_at
+from qengine_portfolio.records import record_at, records_at
 
 from qengine_broker_sim.layout import AT_CLOSE, AT_OPEN, CHANGES, EVENT, FOK, FORM, HEAD, IOC, ORDER, QUEUE
 
@@ -22,6 +22,7 @@ __all__ = [
     "link",
     "next_match",
     "note_range",
+    "orders_at",
     "orders_of",
     "queues_of",
     "refresh",
@@ -40,37 +41,39 @@ _STRIDE = 64
 _HEAPS = 5
 _LIST = np.int64(4)
 
-# Other accessors return arrays, not their elements: an element of records returned from a function is a copy.
-
 
 head_of = record_at("simulator", HEAD, changes=CHANGES)
+orders_at = records_at("orders", ORDER)
+_events_at = records_at("events", EVENT)
+_forms_at = records_at("forms", FORM, changes=frozenset())
+_queues_at = records_at("queues", QUEUE, changes=frozenset(QUEUE.names or ()) - {"grade", "also", "tops"})
 _DRAFT = HEAD.fields["draft"][1]  # type: ignore[index]
 
 
 @inner
 def draft_of(sim):
-    """What the next order has beyond the arguments of ``submit``: an array of one."""
-    return carray(pointer(sim + _DRAFT), 1, ORDER)
+    """What the next order has beyond the arguments of ``submit``."""
+    return orders_at(sim + _DRAFT)[0]
 
 
 @inner
 def orders_of(sim):
-    return carray(pointer(head_of(sim).orders), 1, ORDER)
+    return orders_at(head_of(sim).orders)
 
 
 @inner
 def forms_of(sim):
-    return carray(pointer(head_of(sim).forms), 1, FORM)
+    return _forms_at(head_of(sim).forms)
 
 
 @inner
 def queues_of(sim):
-    return carray(pointer(head_of(sim).queues), 1, QUEUE)
+    return _queues_at(head_of(sim).queues)
 
 
 @inner
 def events_of(sim):
-    return carray(pointer(head_of(sim).events), 1, EVENT)
+    return _events_at(head_of(sim).events)
 
 
 @inner

@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 from qengine_portfolio import booking
-from qengine_portfolio.native import carray, floats_at, function_at, inlined, inner, pointer, times_at
+from qengine_portfolio.native import floats_at, function_at, inlined, inner, times_at
+from qengine_portfolio.records import records_at
 
 from qengine_broker_sim.costs import cell, fee_of
 from qengine_broker_sim.execution import (
@@ -26,9 +27,9 @@ from qengine_broker_sim.execution import (
     token_of,
     whole_lots,
 )
-from qengine_broker_sim.layout import ACCEPTED, FILLED, NEXT_CLOSE, NO, NO_REASON, ORDER, SLIP, YES
+from qengine_broker_sim.layout import ACCEPTED, FILLED, NEXT_CLOSE, NO, NO_REASON, SLIP, YES
 from qengine_broker_sim.matching import came_mid_bar
-from qengine_broker_sim.resting import head_of, link, orders_of, queues_of, view_at
+from qengine_broker_sim.resting import head_of, link, orders_at, orders_of, queues_of, view_at
 from qengine_broker_sim.standing import fills_at_all
 
 __all__ = ["SETTLE", "WRITE", "is_on_slip", "let_rest", "make_whole", "send_on_slip", "settle_slip", "write_slips"]
@@ -41,14 +42,17 @@ _write_at = function_at(*WRITE)
 _OPEN, _BLANK = 0, 1
 
 
+_slips_at = records_at("slips", SLIP)
+
+
 @inner
 def _records_of(sim):
-    return carray(pointer(head_of(sim).slip_records), 2, ORDER)
+    return orders_at(head_of(sim).slip_records)
 
 
 @inner
 def _slips_of(sim):
-    return carray(pointer(head_of(sim).slips), 1, SLIP)
+    return _slips_at(head_of(sim).slips)
 
 
 @inner
@@ -116,7 +120,7 @@ def settle_slip(sim, view, row):
     if seen.kind == 2 and head.timing == NEXT_CLOSE:
         base = floats_at(seen.close)[row]
     size = cell(seen.buy_size if order.side > 0 else seen.sell_size, row, np.inf)
-    quantity = whole_lots(order.quantity, booking.instrument_at(books, 0).lot_size)
+    quantity = whole_lots(order.quantity, booking.instruments_of(books)[0].lot_size)
     price = slipped(sim, view, row, order, quantity, base, size, 0.0)
     recall_month(sim, order, now)
     fee = fee_of(sim, order, quantity, price, NO)

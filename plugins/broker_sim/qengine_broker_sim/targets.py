@@ -86,10 +86,10 @@ def _trade(sim, view, row, now, send, account, code, quantity, lot):
     if missing == 0.0:
         return NOTHING
     side = 1 if missing > 0.0 else -1
-    draft_of(sim)[0].account = account
+    draft_of(sim).account = account
     where = np.int64(sim), np.int64(view), np.int64(row), np.int64(now), np.int64(code), np.int64(side)
     index = _submit_at(send, (*where, abs(missing), np.nan, np.nan, np.int64(0), np.int64(0), np.int64(1)))
-    draft_of(sim)[0].account = 0
+    draft_of(sim).account = 0
     return index
 
 
@@ -123,7 +123,7 @@ def _commission(sim, code, value):
         return 0.0
     lot, multiplier = (
         max(head.target_lot, floats_at(head.lots)[code]),
-        booking.instrument_at(head.books, code).multiplier,
+        booking.instruments_of(head.books)[code].multiplier,
     )
     quantity = abs(value) / (price * unit)
     if lot > 0.0 and math.isfinite(quantity):

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from qengine_portfolio import booking
-from qengine_portfolio.native import carray, inner, pointer
+from qengine_portfolio.native import inner
+from qengine_portfolio.records import records_at
 
 from qengine_broker_sim.layout import TRADE, TRADES
 from qengine_broker_sim.resting import head_of, orders_of
 
 __all__ = ["add_trade", "oldest_against", "shrink_trade", "trades_of"]
 
+_trades_at = records_at("trades", TRADE)
+_trade_lists_at = records_at("trade lists", TRADES)
+
 
 @inner
 def trades_of(sim):
-    return carray(pointer(head_of(sim).trades), 1, TRADE)
+    return _trades_at(head_of(sim).trades)
 
 
 @inner
 def _lists_of(sim):
-    return carray(pointer(head_of(sim).trade_lists), 1, TRADES)
+    return _trade_lists_at(head_of(sim).trade_lists)
 
 
 @inner

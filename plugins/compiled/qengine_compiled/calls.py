@@ -82,7 +82,7 @@ def _sending(stamp: str) -> Any:
         number, form = 0, times_at(at.forms)[time_in_force]
         if trails:
             number, form = 4, times_at(at.forms)[3 * by_fraction + time_in_force]
-            draft_of(at.sim)[0].trail = trail
+            draft_of(at.sim).trail = trail
             trigger = side * np.inf
         elif has_trigger:
             number = 3 if has_limit else 2
@@ -91,7 +91,7 @@ def _sending(stamp: str) -> Any:
         now, name = times_at(at.ts)[at.row], times_at(at.names)[number]
         where = at.sim, at.seen, at.row, now, np.int64(code), np.int64(side)
         index = _submit_at(at.submit, (*where, quantity, limit, trigger, form, name, np.int64(1)))
-        draft_of(at.sim)[0].trail = np.nan
+        draft_of(at.sim).trail = np.nan
         return index
 
     return send

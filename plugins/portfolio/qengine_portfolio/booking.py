@@ -12,7 +12,7 @@ import numpy as np
 
 from qengine_portfolio.books import ACCOUNT, FILL, HEAD, INSTRUMENT, PAIR, POSITION
 from qengine_portfolio.native import carray, codes_at, floats_at, inlined, inner, pointer, times_at
-from qengine_portfolio.records import record_at
+from qengine_portfolio.records import record_at, records_at
 from qengine_portfolio.view import VIEW
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
     "equity_of",
     "fills_of",
     "head_of",
-    "instrument_at",
+    "instruments_of",
     "list_as_held",
     "mark_rows",
     "mark_up_to",
@@ -45,15 +45,16 @@ __all__ = [
 
 head_of = record_at("books", HEAD, changes=frozenset({"fill_count"}))
 view_at = record_at("view", VIEW, changes=frozenset({"grade", "kind", "marked", "noted", "number"}))
-_instrument_at = record_at("instrument", INSTRUMENT)
-_INSTRUMENT_BYTES = INSTRUMENT.itemsize
-
-# Other accessors return arrays, not their elements: an element of records returned from a function is a copy.
+_accounts_at = records_at("accounts", ACCOUNT)
+_fills_at = records_at("fills", FILL)
+_instruments_at = records_at("instruments", INSTRUMENT, changes=frozenset())
+_pairs_at = records_at("pairs", PAIR, changes=frozenset())
+_positions_at = records_at("positions", POSITION)
 
 
 @inner
 def positions_of(books):
-    return carray(pointer(head_of(books).positions), 1, POSITION)
+    return _positions_at(head_of(books).positions)
 
 
 @inner
@@ -64,17 +65,17 @@ def place_of(books, account, code):
 
 @inner
 def accounts_of(books):
-    return carray(pointer(head_of(books).accounts), 1, ACCOUNT)
+    return _accounts_at(head_of(books).accounts)
 
 
 @inner
-def instrument_at(books, code):
-    return _instrument_at(head_of(books).instruments + _INSTRUMENT_BYTES * code)
+def instruments_of(books):
+    return _instruments_at(head_of(books).instruments)
 
 
 @inner
 def fills_of(books):
-    return carray(pointer(head_of(books).fills), 1, FILL)
+    return _fills_at(head_of(books).fills)
 
 
 @inner
@@ -90,7 +91,7 @@ def rates_of(books):
 
 @inner
 def _pairs_of(books):
-    return carray(pointer(head_of(books).pairs), 1, PAIR)
+    return _pairs_at(head_of(books).pairs)
 
 
 @inner
@@ -172,13 +173,13 @@ def cash_of(books, account):
 @inlined
 def rate_of(books, code):
     """What a unit of an instrument's currency is worth in the ledger's; NaN where that is not known yet."""
-    return rates_of(books)[instrument_at(books, code).currency]
+    return rates_of(books)[instruments_of(books)[code].currency]
 
 
 @inlined
 def unit_value(books, code):
     """What a price of 1 is worth, in the ledger's currency."""
-    return instrument_at(books, code).multiplier * rate_of(books, code)
+    return instruments_of(books)[code].multiplier * rate_of(books, code)
 
 
 @inner
@@ -277,7 +278,7 @@ def list_as_held(books, account, code, is_held):
 @inlined
 def book_fill(books, account, code, side, quantity, price, fee):
     """Book one fill: cash and position."""
-    head, instrument = head_of(books), instrument_at(books, code)
+    head, instrument = head_of(books), instruments_of(books)[code]
     multiplier = instrument.multiplier
     cash = cash_array(books)
     paid = side * quantity * price * multiplier + fee

@@ -16,13 +16,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 from numba import carray, njit, types  # type: ignore[attr-defined]
 from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic
 
 from qengine_core.plugin import ConfigError
+from qengine_portfolio.records import column_at
 
 
 def _spare_scipy() -> None:
@@ -85,22 +85,8 @@ def _pointer(_context, _address):  # type: ignore[no-untyped-def]
 pointer: Any = intrinsic(_pointer)
 
 
-@inner
-def floats_at(address):  # type: ignore[no-untyped-def]
-    """The column of float64 at an address. How long it is, is not known here."""
-    return carray(pointer(address), 1, np.float64)
-
-
-@inner
-def times_at(address):  # type: ignore[no-untyped-def]
-    """The column of int64 at an address."""
-    return carray(pointer(address), 1, np.int64)
-
-
-@inner
-def codes_at(address):  # type: ignore[no-untyped-def]
-    """The column of int32 at an address."""
-    return carray(pointer(address), 1, np.int32)
+# Columns at an address. How long they are, is not known here.
+floats_at, times_at, codes_at = column_at(types.float64), column_at(types.int64), column_at(types.int32)
 
 
 def function_at(result: types.Type, arguments: Sequence[types.Type]) -> Callable[..., Any]:

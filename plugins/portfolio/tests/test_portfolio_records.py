@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from numba import njit
+from numba import njit, types
 from numba.core.errors import TypingError
 from qengine_portfolio.native import address
-from qengine_portfolio.records import record_at
+from qengine_portfolio.records import column_at, record_at, records_at
 
 DTYPE = np.dtype([("count", "i8"), ("rate", "f8"), ("state", "i1"), ("inner", [("x", "i8")])], align=True)
 at = record_at("test", DTYPE, changes=frozenset({"count", "state"}))
@@ -47,3 +47,35 @@ def test_a_field_that_is_not_there_or_a_record_itself_is_refused():
         read(address(np.zeros(1, DTYPE)))
     with pytest.raises(ValueError, match=r"test has no fields .'cuont'."):
         record_at("test", DTYPE, changes=frozenset({"cuont"}))
+
+
+def test_elements_are_read_and_written_where_they_are():
+    several = records_at("several", DTYPE)
+    codes_at = column_at(types.int32)
+
+    @njit
+    def step(place, codes):
+        records = several(place)
+        records[1] = records[0]  # all of it
+        records[1].count = -7
+        column = codes_at(codes)
+        column[2] = column[0] + column[np.uint64(1)]
+        column[0] = True
+        return records[0].count + records[1].count
+
+    memory, codes = np.zeros(3, DTYPE), np.array([2, 3, 4], np.int32)
+    memory[0] = (5, 0.25, 3, (9,))
+    assert step(address(memory), address(codes)) == -2
+    assert memory.tolist() == [(5, 0.25, 3, (9,)), (-7, 0.25, 3, (9,)), (0, 0.0, 0, (0,))]
+    assert codes.tolist() == [1, 3, 5]
+
+
+def test_an_element_takes_nothing_of_another_kind():
+    several, column_of_floats = records_at("more", DTYPE), column_at(types.float64)
+
+    @njit
+    def step(place):
+        column_of_floats(place)[0] = several(place)[0]
+
+    with pytest.raises(TypingError, match="setitem"):
+        step(address(np.zeros(3, DTYPE)))

@@ -1,7 +1,7 @@
 """Compiled: the first row at which an account has lost too much, found without waking anybody on the rows before.
 
 What the account is worth at each row to come is computed as the ledger would, with marks run ahead of the
-clock in copies of their own. Results are kept by row, so that what was true of a row that has passed stays
+clock in books of their own. Results are kept by row, so that what was true of a row that has passed stays
 at hand when positions or cash change and everything after it is to be looked at again. ``watch`` is the
 address of a ``WATCH`` record, ``books`` of a ledger's head, ``seen_by`` of a block's view.
 """
@@ -14,7 +14,6 @@ import numpy as np
 from numba import njit
 from qengine_portfolio import booking, books, records, view
 from qengine_portfolio.native import carray, codes_at, direct, floats_at, pointer, stamp_of, times_at
-from qengine_portfolio.view import VIEW
 
 __all__ = ["DRAWDOWN", "PAST", "SESSION", "WATCH", "look", "settle"]
 
@@ -38,8 +37,7 @@ WATCH = np.dtype(
         ("cash", "f8"),
         ("holdings", "f8"),
         ("past", "i8"),  # where what is kept by row is
-        ("marks", "i8"),  # and the copies
-        ("rates", "i8"),
+        ("ahead", "i8"),  # the same accounts with marks and rates of their own
     ],
     align=True,
 )
@@ -53,11 +51,6 @@ def _watches_at(watch):
 @njit
 def _past_of(watch):
     return carray(pointer(_watches_at(watch)[0].past), 1, PAST)
-
-
-@njit
-def _views_at(seen_by):
-    return carray(pointer(seen_by), 1, VIEW)
 
 
 @njit
@@ -101,23 +94,23 @@ def _settle(watch, row):
 @njit
 def _start_anew(watch, books, seen_by, row):
     """Copy the marks as they are before ``row``, and the state of the accounts that all that follows is true of."""
-    state, head, seen = _watches_at(watch)[0], booking.head_of(books), _views_at(seen_by)[0]
+    state, head, seen = _watches_at(watch)[0], booking.head_of(books), booking.view_at(seen_by)
     if row > seen.marked:
         booking.mark_rows(books, codes_at(seen.codes), floats_at(seen.mark), seen.marked, row)
         seen.marked = row
     state.number, state.begin, state.end, state.found = seen.number, row, row, -1
     state.fills, state.cash, state.holdings = _state_of(books)
-    marks, rates = floats_at(state.marks), floats_at(state.rates)
+    marks, rates = booking.marks_of(state.ahead), booking.rates_of(state.ahead)
     for code in range(head.instrument_count):
-        marks[code] = floats_at(head.marks)[code]
+        marks[code] = booking.marks_of(books)[code]
     for currency in range(head.currency_count):
-        rates[currency] = floats_at(head.rates)[currency]
+        rates[currency] = booking.rates_of(books)[currency]
 
 
 @njit
 def _step(watch, books, seen_by, row, before):
     """What is true after one row, given what was before it, and whether that is too much of a loss."""
-    state, seen = _watches_at(watch)[0], _views_at(seen_by)[0]
+    state, seen = _watches_at(watch)[0], booking.view_at(seen_by)
     reference, equity, session = before
     ts = times_at(seen.ts)
     booking.mark_rows(books, codes_at(seen.codes), floats_at(seen.mark), row, row + 1)
@@ -147,7 +140,7 @@ def _entries(stamp: str) -> tuple[Any, ...]:
     def look(watch, books, seen_by, start, stop):
         """The first row in ``[start, stop)`` with which too much is lost, or ``stop``."""
         _ = stamp
-        state, head, seen = _watches_at(watch)[0], booking.head_of(books), _views_at(seen_by)[0]
+        state, seen = _watches_at(watch)[0], booking.view_at(seen_by)
         is_same = state.number == seen.number and state.begin <= start <= state.end
         if not is_same or (state.fills, state.cash, state.holdings) != _state_of(books):
             if is_same:
@@ -159,17 +152,14 @@ def _entries(stamp: str) -> tuple[Any, ...]:
         before = state.settled_reference, state.settled_equity, state.settled_session
         if row > state.begin:
             before = past[row - 1].reference, past[row - 1].equity, past[row - 1].session
-        marks, rates = head.marks, head.rates
-        head.marks, head.rates = state.marks, state.rates
         found = -1
         while row < stop and found < 0:
-            reference, equity, session, is_lost = _step(watch, books, seen_by, row, before)
+            reference, equity, session, is_lost = _step(watch, state.ahead, seen_by, row, before)
             before = reference, equity, session
             past[row].reference, past[row].equity, past[row].session = reference, equity, session
             if is_lost:
                 found = row
             row += 1
-        head.marks, head.rates = marks, rates
         state.end, state.found = row, found
         return found if found >= 0 else stop
 

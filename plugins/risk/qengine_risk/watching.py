@@ -40,13 +40,15 @@ class LossWatch(Halt):
         self._kinds = [stream.kind for stream in run.streams]
         self._watch = np.zeros(1, scan.WATCH)
         self._marks, self._rates = self._books.marks.copy(), self._books.rates.copy()
+        self._ahead = self._books.head.copy()
+        self._ahead["marks"], self._ahead["rates"] = address(self._marks), address(self._rates)
         self._past = np.zeros(0, scan.PAST)
         self._block: Block | None = None
         state = self._watch[0]
         state["kind"] = scan.SESSION if by_session else scan.DRAWDOWN
         state["fraction"] = math.nan if fraction is None else fraction
         state["amount"] = math.nan if amount is None else amount
-        state["marks"], state["rates"] = address(self._marks), address(self._rates)
+        state["ahead"] = address(self._ahead)
         state["number"] = state["found"] = -1
         state["halted"], state["settled_session"] = _LONG_AGO, _LONG_AGO + 1
         self._address = address(self._watch)
