@@ -112,7 +112,12 @@ from qengine_broker_sim.standing import STAND, fills_at_all, heed_row, next_stan
 from qengine_broker_sim.targets import SUBMIT, in_flight, towards
 from qengine_broker_sim.targets import rebalance as rebalance_to
 
-__all__ = ["address_for", "everything", "place_of"]  # and the entry points, which are made when they are asked for
+__all__ = [
+    "STAMP",
+    "address_for",
+    "everything",
+    "place_of",
+]  # and the entry points, which are made when they are asked for
 
 
 # By address, where a run needs it: what an order does as it arrives, besides coming to rest.
@@ -712,7 +717,8 @@ _COMPILED = (
     power,
     prices,
 )
-_STAMP = stamp_of(booking, books, records, view, *_COMPILED, resting, slips, standing, states, targets, trades)
+# A fingerprint of all that is compiled into the core, for whoever compiles parts of it into his own.
+STAMP = stamp_of(booking, books, records, view, *_COMPILED, resting, slips, standing, states, targets, trades)
 _GROUPS: dict[tuple[str, ...], Callable[[str], tuple[Any, ...]]] = {
     ("submit",): _sending,
     ("slip",): _slipping,
@@ -744,7 +750,7 @@ def __getattr__(name: str) -> Any:
 @functools.cache
 def _made(names: tuple[str, ...]) -> tuple[Any, ...]:
     with making(" and ".join(names)):
-        return _GROUPS[names](_STAMP)
+        return _GROUPS[names](STAMP)
 
 
 @functools.cache
@@ -879,7 +885,7 @@ def address_for(name: str) -> tuple[int, Any]:
     """Where the compiled function is that the head's field of this name leads to, and what keeps it there."""
     make, signature = _BY_ADDRESS[name]
     with making(name):
-        return address_of(make(_STAMP), *signature)
+        return address_of(make(STAMP), *signature)
 
 
 def everything() -> dict[str, Callable[[], object]]:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from numba import njit, types
-from qengine_broker_sim import layout, resting, slips, targets
+from qengine_broker_sim import entries
 from qengine_broker_sim.progress import making
-from qengine_portfolio import booking, books, native, records, view
+from qengine_portfolio import native
 from qengine_portfolio.native import pointer_to, stamp_of
 
 from qengine_compiled import calls, lane, walk
@@ -23,7 +23,7 @@ from qengine_core.plugin import ConfigError
 
 __all__ = ["Memory", "compile_callback", "compile_questions", "compile_walk", "names_in"]
 
-STAMP = stamp_of(booking, books, calls, lane, layout, native, records, resting, slips, targets, view, walk)[:16]
+STAMP = entries.STAMP[:12] + stamp_of(calls, lane, native, walk)[:12]
 _KINDS = {"f": np.float64, "i": np.int64, "b": np.bool_}
 
 
