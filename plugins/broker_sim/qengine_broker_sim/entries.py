@@ -107,7 +107,7 @@ from qengine_broker_sim.resting import (
     refresh,
     view_at,
 )
-from qengine_broker_sim.slips import SETTLE, WRITE, let_rest, make_whole, send_on_slip, settle_slip, write_slips
+from qengine_broker_sim.slips import WRITE, let_rest, make_whole, send_on_slip, write_slips
 from qengine_broker_sim.standing import STAND, fills_at_all, heed_row, next_standing, note_quotes, stand
 from qengine_broker_sim.targets import SUBMIT, in_flight, towards
 from qengine_broker_sim.targets import rebalance as rebalance_to
@@ -123,7 +123,7 @@ __all__ = [
 # By address, where a run needs it: what an order does as it arrives, besides coming to rest.
 _ARRIVAL = (types.void, (*[types.int64] * 5,))
 _arrival_at = function_at(*_ARRIVAL)
-_submit_at, _settle_slip_at = function_at(*SUBMIT), function_at(*SETTLE)
+_submit_at = function_at(*SUBMIT)
 _search_at, _match_at = function_at(types.int64, (types.int64,) * 4), function_at(types.int64, (types.int64,) * 3)
 
 
@@ -615,12 +615,9 @@ def _advancing(stamp: str) -> tuple[Any, ...]:
         _ = stamp
         head = head_of(sim)
         rules = booking.head_of(head.books)
+        make_whole(sim, NO)
         row = max(row, head.done)
         while row < stop and head.resting:
-            if head.slip_open:
-                done = _settle_slip_at(head.settle_slip, (sim, seen_by, row))
-                row = max(row, done)
-                continue
             found = _search_at(head.search, (sim, seen_by, row, stop))
             if found >= stop:
                 break
@@ -844,16 +841,6 @@ def _acting(stamp: str) -> Callable[..., Any]:
     return arrival
 
 
-def _settling_slips(stamp: str) -> Callable[..., Any]:
-    """What fills an order on a slip."""
-
-    def settle(sim, view, row):
-        _ = stamp
-        return settle_slip(sim, view, row)
-
-    return settle
-
-
 def _writing_slips(stamp: str) -> Callable[..., Any]:
     """What writes the records of orders on slips."""
 
@@ -875,7 +862,6 @@ _BY_ADDRESS = {
     "stand": (_standing, STAND),
     "by_close": (_by_closing, BY_CLOSES),
     "by_trade": (_trading, SETTLE_BY_TRADE),
-    "settle_slip": (_settling_slips, SETTLE),
     "write_slips": (_writing_slips, WRITE),
 }
 

@@ -301,7 +301,7 @@ HEAD = np.dtype(
         # Of orders on slips: these, how many are filled, of which order and fill the first is; the open order.
         *((name, "i8") for name in ("slips", "slip_room", "slip_count", "slip_order", "slip_fill")),
         *((name, "i8") for name in ("slip_records", "slip_open")),
-        *((name, "i8") for name in ("submit", "settle_slip", "write_slips")),
+        *((name, "i8") for name in ("submit", "write_slips")),
         # Of targets: each instrument's own lot size, whether open orders count, and the ledger's say on their size.
         *((name, "i8") for name in ("lots", "counts_open", "target_commission")),
         *((name, "f8") for name in ("target_reserve", "target_lot")),

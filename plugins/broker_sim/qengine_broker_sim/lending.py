@@ -120,9 +120,8 @@ class Slips:
         head["slips"], head["slip_room"] = address(self._slips), _SLIP_ROOM
         head["slip_records"] = address(self._records)
         head["submit"] = entries.place_of("submit")
-        head["settle_slip"], settle = entries.address_for("settle_slip")
         head["write_slips"], write = entries.address_for("write_slips")
-        self._kept, self._write = [settle, write], direct(write)
+        self._kept, self._write = [write], direct(write)
         self._books.before_reading(self.write)
 
     def write(self) -> None:

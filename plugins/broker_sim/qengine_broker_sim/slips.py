@@ -32,9 +32,8 @@ from qengine_broker_sim.matching import came_mid_bar
 from qengine_broker_sim.resting import head_of, link, orders_at, orders_of, queues_of, view_at
 from qengine_broker_sim.standing import fills_at_all
 
-__all__ = ["SETTLE", "WRITE", "is_on_slip", "let_rest", "make_whole", "send_on_slip", "settle_slip", "write_slips"]
+__all__ = ["WRITE", "is_on_slip", "let_rest", "make_whole", "send_on_slip", "settle_slip", "write_slips"]
 
-SETTLE = (types.int64, (*[types.int64] * 3,))
 WRITE = (types.void, (types.int64, types.int64))
 _write_at = function_at(*WRITE)
 

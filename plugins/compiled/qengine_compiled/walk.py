@@ -12,7 +12,7 @@ import numpy as np
 from numba import types
 from qengine_broker_sim.layout import HEAR, SAY
 from qengine_broker_sim.resting import head_of
-from qengine_broker_sim.slips import SETTLE
+from qengine_broker_sim.slips import settle_slip
 from qengine_portfolio import booking
 from qengine_portfolio.native import function_at, inner, times_at
 
@@ -28,7 +28,7 @@ _I8 = types.int64
 WALK = (_I8, (_I8, _I8, _I8))
 _ON_ROW = (types.void, (_I8, _I8, _I8, _I8))  # self, ctx, and the two numbers of a row, an instant or a fill
 _call_at = function_at(*_ON_ROW)
-_advance_at, _settle_slip_at = function_at(_I8, (_I8,) * 4), function_at(*SETTLE)
+_advance_at = function_at(_I8, (_I8,) * 4)
 
 
 @inner
@@ -62,10 +62,10 @@ def _match_up_to(lane, row, stop):
     if at.needs_paths:
         at.status = PATHS
         return row
-    if head.slip_open:  # what the core does first, without asking it
+    if head.slip_open:
         row = max(row, head.done)
         while head.slip_open and row < stop:
-            row = max(row, _settle_slip_at(head.settle_slip, (at.sim, at.seen, row)))
+            row = max(row, settle_slip(at.sim, at.seen, row))
     while head.resting and row < stop:
         found = _advance_at(at.match_up_to, (at.sim, at.seen, row, stop))
         if found < 0:
