@@ -29,7 +29,11 @@ from qengine_broker_sim.layout import (
     FILLED,
     FORM,
     HEAD,
+    IN_SEQUENCE,
     ORDER,
+    POWER_CASH,
+    POWER_OFF,
+    POWER_REG_T,
     QUEUE,
     REASONS,
     REJECTED,
@@ -195,13 +199,23 @@ class MatchingBroker(Participant):
     def _set_up(self, settings: SimulatedBroker, run: Run) -> list[Any]:
         """Write the settings where the compiled core reads them; return what must stay where it is."""
         head, rules = self._head[0], self._books.head[0]
-        head["execute"], execute = entries.address_for("execute")
-        head["by_trade"], by_trade = entries.address_for("by_trade") if settings.netting == "trades" else (0, None)
-        acts = settings.fill_timing in ("same-close", "at-once") or settings.queue_model != "none"
-        head["arrival"], arrival = entries.address_for("arrival") if acts else (0, None)
-        has_places, closes_decide = settings.queue_model != "none", settings.stop_limit != "by-path"
-        head["stand"], standing = entries.address_for("stand") if has_places else (0, None)
-        head["by_close"], by_close = entries.address_for("by_close") if closes_decide else (0, None)
+        for name, field, known in _POLICIES:
+            head[name] = known.index(getattr(settings, field))
+        has_places = settings.queue_model != "none"
+        needed = {
+            "execute": True,
+            "by_trade": settings.netting == "trades",
+            "arrival": settings.fill_timing in ("same-close", "at-once") or has_places,
+            "stand": has_places,
+            "by_close": settings.stop_limit != "by-path",
+            "judge": head["admission"] == IN_SEQUENCE,
+            "cover": head["power"] not in (POWER_OFF, POWER_CASH),
+            "excess": head["power"] >= POWER_REG_T,
+        }
+        by_address = []
+        for name in [name for name, is_needed in needed.items() if is_needed]:
+            head[name], compiled = entries.address_for(name)
+            by_address.append(compiled)
         head["books"], head["queues"] = self._books.address, address(self._queues)
         head["forms"] = address(self._form_records)
         head["queue_count"] = len(run.instruments)
@@ -216,8 +230,6 @@ class MatchingBroker(Participant):
         lots = self._books.instruments["lot_size"]
         lots[lots == 0.0] = settings.lot_size
         head["zero_volume"], head["clips"] = settings.fill_on_zero_volume, settings.clip_to_range
-        for name, field, known in _POLICIES:
-            head[name] = known.index(getattr(settings, field))
         head["open_cutoff"], head["close_cutoff"] = settings.open_cutoff * _MINUTE, settings.close_cutoff * _MINUTE
         share = settings.participation_limit
         head["participation"] = _INF if share is None else share
@@ -232,7 +244,7 @@ class MatchingBroker(Participant):
         shadows = np.full(len(self._books.accounts) * (len(run.instruments) + 1), -1, SHADOW)
         trade_lists = np.full(len(self._books.positions), -1, TRADES)
         head["shadows"], head["trade_lists"] = address(shadows), address(trade_lists)
-        kept: list[Any] = [shadows, trade_lists, execute, by_trade, arrival, standing, by_close]
+        kept: list[Any] = [shadows, trade_lists, *by_address]
         kept.append(self._set_up_targets(settings, run))
         if settings.netting == "trades":  # a fill opens a trade, closes one, or, the last of an order, a part of one
             self._fills_per_order = 3

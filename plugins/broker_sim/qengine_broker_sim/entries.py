@@ -48,13 +48,17 @@ from qengine_broker_sim.board import note_rows, show
 from qengine_broker_sim.corporate import end_position, split_order
 from qengine_broker_sim.depth import WALK, walk_book
 from qengine_broker_sim.execution import (
+    COVER,
+    EXCESS,
     EXECUTE,
     HEED,
+    JUDGE,
     SETTLE_BY_TRADE,
     admit,
     advance,
     close,
     close_group,
+    cover,
     execute,
     follow_mark,
     heed,
@@ -95,6 +99,7 @@ from qengine_broker_sim.layout import (
 )
 from qengine_broker_sim.margin import excess_at, margin_of, next_breach
 from qengine_broker_sim.matching import BY_CLOSES, TANGLE, match_instant, match_stop_limits, match_tangle
+from qengine_broker_sim.power import judge_in_sequence
 from qengine_broker_sim.progress import making
 from qengine_broker_sim.resting import (
     draft_of,
@@ -102,6 +107,7 @@ from qengine_broker_sim.resting import (
     head_of,
     link,
     next_match,
+    orders_at,
     orders_of,
     queues_of,
     refresh,
@@ -781,6 +787,36 @@ def _walking(stamp: str) -> Callable[..., Any]:
     return walk
 
 
+def _judging(stamp: str) -> Callable[..., Any]:
+    """What judges orders in sequence."""
+
+    def judge(sim, index, mark, now):
+        _ = stamp
+        return judge_in_sequence(sim, index, mark, now)
+
+    return judge
+
+
+def _covering(stamp: str) -> Callable[..., Any]:
+    """What says how much of a fill an account covers that is not plain cash."""
+
+    def covers(sim, order, quantity, closing, opening, price, fee):
+        _ = stamp
+        return cover(sim, orders_at(order)[0], quantity, closing, opening, price, fee)
+
+    return covers
+
+
+def _exceeding(stamp: str) -> Callable[..., Any]:
+    """What a margin account has beyond the initial margins of its positions."""
+
+    def excess(sim, account):
+        _ = stamp
+        return excess_at(sim, account, booking.marks_of(head_of(sim).books), YES)
+
+    return excess
+
+
 def _tangling(stamp: str) -> Callable[..., Any]:
     """What leads orders along the path inside a bar."""
 
@@ -855,6 +891,9 @@ def _writing_slips(stamp: str) -> Callable[..., Any]:
 
 _BY_ADDRESS = {
     "execute": (_executing, EXECUTE),
+    "judge": (_judging, JUDGE),
+    "cover": (_covering, COVER),
+    "excess": (_exceeding, EXCESS),
     "walk": (_walking, WALK),
     "tangle": (_tangling, TANGLE),
     "arrival": (_acting, _ARRIVAL),

@@ -8,6 +8,7 @@ import numpy as np
 from numba import types
 from qengine_portfolio import booking
 from qengine_portfolio.native import floats_at, function_at, inlined, inner, times_at
+from qengine_portfolio.records import place_of
 
 from qengine_broker_sim.costs import COMMISSION, SLIPPAGE, cell, concession_of, fee_of
 from qengine_broker_sim.layout import (
@@ -39,9 +40,9 @@ from qengine_broker_sim.layout import (
     TRAIL_FROM_FILL,
     YES,
 )
-from qengine_broker_sim.margin import covered_by_margin, excess_at, margin_to_open
+from qengine_broker_sim.margin import covered_by_margin, margin_to_open
 from qengine_broker_sim.payment import payable
-from qengine_broker_sim.power import backs, judge_in_sequence
+from qengine_broker_sim.power import backs
 from qengine_broker_sim.prices import concede, to_tick
 from qengine_broker_sim.resting import (
     events_of,
@@ -58,8 +59,11 @@ from qengine_broker_sim.trades import add_trade, oldest_against, shrink_trade, t
 
 __all__ = [
     "COMMISSION",
+    "COVER",
+    "EXCESS",
     "EXECUTE",
     "HEED",
+    "JUDGE",
     "SETTLE_BY_TRADE",
     "SLIPPAGE",
     "admit",
@@ -68,6 +72,7 @@ __all__ = [
     "close",
     "close_group",
     "count_ambiguous",
+    "cover",
     "covered_of",
     "covers_all",
     "execute",
@@ -97,6 +102,11 @@ _execute_at = function_at(*EXECUTE)
 # By address, where positions are made of trades.
 SETTLE_BY_TRADE = (_F8, (*[types.int64] * 4, *[_F8] * 4))
 _trade_at = function_at(*SETTLE_BY_TRADE)
+# By address, where accounts are not plain cash, of which all is reserved.
+JUDGE = (types.int64, (types.int64, types.int64, _F8, types.int64))
+COVER = (types.Tuple((_F8, types.int64)), (*[types.int64] * 2, *[_F8] * 5))
+EXCESS = (_F8, (types.int64, types.int64))
+_judge_at, _cover_at, _excess_at = function_at(*JUDGE), function_at(*COVER), function_at(*EXCESS)
 # By address, where orders are tied to one another.
 HEED = (types.void, (*[types.int64] * 4, _F8, *[types.int64] * 3))
 _kin_at = function_at(*HEED)
@@ -155,7 +165,7 @@ def admit(sim, index, mark, now):
     if booking.head_of(books).foreign and booking.rate_of(books, order.code) != booking.rate_of(books, order.code):
         return NO_FX_RATE
     if head.admission != RESERVES:
-        return judge_in_sequence(sim, index, mark, now) if head.admission == IN_SEQUENCE else NO_REASON
+        return _judge_at(head.judge, (sim, index, mark, now)) if head.admission == IN_SEQUENCE else NO_REASON
     if order.parent >= 0 or forms_of(sim)[order.form].reduce_only or (order.group >= 0 and order.group != index):
         return NO_REASON
     return reserve(sim, order, mark)
@@ -187,7 +197,7 @@ def reserve(sim, order, mark):
     is_at_market = limit != limit and order.trigger != order.trigger
     if head.power >= POWER_REG_T:
         amount = margin_to_open(sim, order, opening, quantity - opening, unit, is_at_market)
-        free = excess_at(sim, account, booking.marks_of(books), YES)
+        free = _excess_at(head.excess, (np.int64(sim), np.int64(account)))
         if opening > 0 and amount > (free - owner.reserved) * _SLACK:
             _stop_selling(position, order, quantity, YES)
             return INSUFFICIENT_MARGIN
@@ -256,14 +266,8 @@ def covered_of(sim, order, quantity, price, fee):
         return closing, SHORT_DISABLED
     if head.power == POWER_OFF:
         return quantity, NO_REASON
-    if head.power >= POWER_REG_T:
-        return covered_by_margin(sim, order, closing, opening, price, fee)
     if head.power != POWER_CASH:
-        if head.power >= POWER_PURCHASES:
-            return payable(sim, order, quantity, price, fee)
-        if backs(sim, order, closing, opening, price, fee):
-            return quantity, NO_REASON
-        return closing, INSUFFICIENT_CASH
+        return _cover_at(head.cover, (np.int64(sim), place_of(order), quantity, closing, opening, price, fee))
     unit = price * booking.unit_value(books, order.code)
     available = booking.available(books, order.account) + (closing * unit if sells and not rules.settles else 0.0)
     if opening * unit + fee <= available * _SLACK:
@@ -271,6 +275,19 @@ def covered_of(sim, order, quantity, price, fee):
     if not head.reduces:
         return closing, INSUFFICIENT_CASH
     return closing + min(opening, max(0.0, (available - fee) / unit)), INSUFFICIENT_CASH
+
+
+@inner
+def cover(sim, order, quantity, closing, opening, price, fee):
+    """How much of a fill an account can take that is not plain cash, and why not all of it."""
+    power = head_of(sim).power
+    if power >= POWER_REG_T:
+        return covered_by_margin(sim, order, closing, opening, price, fee)
+    if power >= POWER_PURCHASES:
+        return payable(sim, order, quantity, price, fee)
+    if backs(sim, order, closing, opening, price, fee):
+        return quantity, NO_REASON
+    return closing, INSUFFICIENT_CASH
 
 
 # One fill -------------------------------------------------------------------------------------------------

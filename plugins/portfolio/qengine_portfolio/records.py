@@ -28,7 +28,7 @@ from numba.extending import (
 )
 from numba.np.numpy_support import from_dtype
 
-__all__ = ["column_at", "record_at", "records_at"]
+__all__ = ["column_at", "place_of", "record_at", "records_at"]
 
 cgutils: Any = _cgutils
 _I64 = ir.IntType(64)
@@ -168,6 +168,16 @@ def _from_address(of: types.Type) -> Any:
         return of(types.int64), generate
 
     return at
+
+
+@intrinsic
+def place_of(_context, record):
+    """The address of a record, in compiled code."""
+
+    def generate(_context, _builder, _signature, given):
+        return given[0]
+
+    return types.int64(record), generate
 
 
 def record_at(name: str, dtype: np.dtype[Any], changes: frozenset[str] = frozenset()) -> Any:
