@@ -201,21 +201,6 @@ class MatchingBroker(Participant):
         head, rules = self._head[0], self._books.head[0]
         for name, field, known in _POLICIES:
             head[name] = known.index(getattr(settings, field))
-        has_places = settings.queue_model != "none"
-        needed = {
-            "execute": True,
-            "by_trade": settings.netting == "trades",
-            "arrival": settings.fill_timing in ("same-close", "at-once") or has_places,
-            "stand": has_places,
-            "by_close": settings.stop_limit != "by-path",
-            "judge": head["admission"] == IN_SEQUENCE,
-            "cover": head["power"] not in (POWER_OFF, POWER_CASH),
-            "excess": head["power"] >= POWER_REG_T,
-        }
-        by_address = []
-        for name in [name for name, is_needed in needed.items() if is_needed]:
-            head[name], compiled = entries.address_for(name)
-            by_address.append(compiled)
         head["books"], head["queues"] = self._books.address, address(self._queues)
         head["forms"] = address(self._form_records)
         head["queue_count"] = len(run.instruments)
@@ -244,8 +229,8 @@ class MatchingBroker(Participant):
         shadows = np.full(len(self._books.accounts) * (len(run.instruments) + 1), -1, SHADOW)
         trade_lists = np.full(len(self._books.positions), -1, TRADES)
         head["shadows"], head["trade_lists"] = address(shadows), address(trade_lists)
-        kept: list[Any] = [shadows, trade_lists, *by_address]
-        kept.append(self._set_up_targets(settings, run))
+        kept: list[Any] = [shadows, trade_lists, self._set_up_targets(settings, run)]
+        kept += self._compile_for(settings)
         if settings.netting == "trades":  # a fill opens a trade, closes one, or, the last of an order, a part of one
             self._fills_per_order = 3
         self._last_rows = None
@@ -262,6 +247,24 @@ class MatchingBroker(Participant):
             head[name], compiled = address_of(getattr(model, name), *signature)
             head[f"{name}_rates"], head[f"{name}_size"] = address(rates), len(rates) - 1
             kept += [rates, compiled]
+        return kept
+
+    def _compile_for(self, settings: SimulatedBroker) -> list[Any]:
+        """Say where the functions are that the settings have the core call; return what keeps them there."""
+        head, kept, has_places = self._head[0], list[Any](), settings.queue_model != "none"
+        needed = {
+            "execute": True,
+            "by_trade": settings.netting == "trades",
+            "arrival": settings.fill_timing in ("same-close", "at-once") or has_places,
+            "stand": has_places,
+            "by_close": settings.stop_limit != "by-path",
+            "judge": head["admission"] == IN_SEQUENCE,
+            "cover": head["power"] not in (POWER_OFF, POWER_CASH),
+            "excess": head["power"] >= POWER_REG_T,
+        }
+        for name in [name for name, is_needed in needed.items() if is_needed]:
+            head[name], compiled = entries.address_for(name)
+            kept.append(compiled)
         return kept
 
     def _set_up_targets(self, settings: SimulatedBroker, run: Run) -> Any:
