@@ -14,8 +14,8 @@ from qengine_core.vocabulary import Instrument, Phase
 __all__ = ["BLOCK_ROWS", "Block", "Segment", "Source", "StreamInfo"]
 
 # What feeds should aim for: large enough to amortise Python per block, small enough that a column
-# boxed into Python floats for callbacks costs four megabytes.
-BLOCK_ROWS = 131_072
+# boxed into Python floats for callbacks costs eight megabytes.
+BLOCK_ROWS = 262_144
 
 
 @attrs.frozen(kw_only=True)
