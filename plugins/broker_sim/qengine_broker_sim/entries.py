@@ -113,23 +113,18 @@ from qengine_broker_sim.resting import (
     refresh,
     view_at,
 )
-from qengine_broker_sim.slips import WRITE, let_rest, make_whole, send_on_slip, write_slips
+from qengine_broker_sim.slips import WRITE, let_rest, make_whole, slip_or_send, write_slips
 from qengine_broker_sim.standing import STAND, fills_at_all, heed_row, next_standing, note_quotes, stand
 from qengine_broker_sim.targets import SUBMIT, in_flight, towards
 from qengine_broker_sim.targets import rebalance as rebalance_to
 
-__all__ = [
-    "STAMP",
-    "address_for",
-    "everything",
-    "place_of",
-]  # and the entry points, which are made when they are asked for
+# And the entry points, which are made when they are asked for.
+__all__ = ["STAMP", "address_for", "everything", "place_of"]
 
 
 # By address, where a run needs it: what an order does as it arrives, besides coming to rest.
 _ARRIVAL = (types.void, (*[types.int64] * 5,))
 _arrival_at = function_at(*_ARRIVAL)
-_submit_at = function_at(*SUBMIT)
 _search_at, _match_at = function_at(types.int64, (types.int64,) * 4), function_at(types.int64, (types.int64,) * 3)
 
 
@@ -399,13 +394,7 @@ def _slipping(stamp: str) -> tuple[Any, ...]:
     def slip(sim, seen_by, row, now, code, side, quantity, limit, trigger, form, name, arrives):
         """Send an order as ``submit`` does, on a slip if it is plain and alone."""
         _ = stamp
-        if limit != limit and trigger != trigger and form == 0 and name == 0:
-            index = send_on_slip(sim, seen_by, row, now, side, quantity)
-            if index >= 0:
-                return index
-        make_whole(sim, NO)
-        where = sim, seen_by, row, now, code, side
-        return _submit_at(head_of(sim).submit, (*where, quantity, limit, trigger, form, name, arrives))
+        return slip_or_send(sim, seen_by, row, now, code, side, quantity, limit, trigger, form, name, arrives)
 
     return (slip,)
 

@@ -318,8 +318,8 @@ HEAD = np.dtype(
 # What compiled code writes of it; all else stays as it is while compiled code runs.
 CHANGES = frozenset(
     {
-        *("found", "done", "asks", "order_count", "event_count", "resting", "always", "open", "trial"),
-        *("is_trading", "open_trades", "turns", "walks_again", "now", "start", "walks", "remembers"),
+        *("done", "asks", "order_count", "event_count", "resting", "always", "open", "trial"),
+        *("open_trades", "turns", "walks_again", "now", "start"),
         *("slip_count", "slip_order", "slip_fill", "slip_open"),
     }
 )

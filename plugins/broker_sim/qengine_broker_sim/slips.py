@@ -31,11 +31,12 @@ from qengine_broker_sim.layout import ACCEPTED, FILLED, NEXT_CLOSE, NO, NO_REASO
 from qengine_broker_sim.matching import came_mid_bar
 from qengine_broker_sim.resting import head_of, link, orders_at, orders_of, queues_of, view_at
 from qengine_broker_sim.standing import fills_at_all
+from qengine_broker_sim.targets import SUBMIT
 
-__all__ = ["WRITE", "is_on_slip", "let_rest", "make_whole", "send_on_slip", "settle_slip", "write_slips"]
+__all__ = ["WRITE", "is_on_slip", "let_rest", "make_whole", "settle_slip", "slip_or_send", "write_slips"]
 
 WRITE = (types.void, (types.int64, types.int64))
-_write_at = function_at(*WRITE)
+_write_at, _submit_at = function_at(*WRITE), function_at(*SUBMIT)
 
 # Of the two records beside the slips: the order that is open, and one of which nothing is said.
 _OPEN, _BLANK = 0, 1
@@ -71,7 +72,20 @@ def is_on_slip(sim, index):
 
 
 @inner
-def send_on_slip(sim, seen_by, row, now, side, quantity):
+def slip_or_send(sim, seen_by, row, now, code, side, quantity, limit, trigger, form, name, arrives):
+    """Send an order as ``submit`` does, on a slip if it is plain and alone."""
+    if limit != limit and trigger != trigger and form == 0 and name == 0:
+        index = _send_on_slip(sim, seen_by, row, now, side, quantity)
+        if index >= 0:
+            return index
+    make_whole(sim, NO)
+    where = np.int64(sim), np.int64(seen_by), np.int64(row), np.int64(now), np.int64(code), np.int64(side)
+    how = np.int64(form), np.int64(name), np.int64(arrives)
+    return _submit_at(head_of(sim).submit, (*where, float(quantity), float(limit), float(trigger), *how))
+
+
+@inner
+def _send_on_slip(sim, seen_by, row, now, side, quantity):
     """Send an order at market on a slip, if nothing else is open and the account admits it; return its index, or -1."""
     head, order = head_of(sim), _records_of(sim)[_OPEN]
     if head.open or head.pauses or head.announces:

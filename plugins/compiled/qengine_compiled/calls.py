@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import overload_attribute, overload_method
 from qengine_broker_sim.layout import CANCELLED, EXITS_FIRST, FILLED, NO, REASONS, YES
 from qengine_broker_sim.resting import draft_of, head_of, orders_of
-from qengine_broker_sim.slips import is_on_slip, make_whole, send_on_slip
+from qengine_broker_sim.slips import is_on_slip, make_whole, slip_or_send
 from qengine_broker_sim.targets import IMPOSSIBLE, NO_PRICE_YET, OF_EQUITY, SUBMIT, UNITS, VALUE
 from qengine_portfolio import booking
 from qengine_portfolio.native import floats_at, function_at, inner, times_at
@@ -89,16 +89,13 @@ def _sending(stamp: str) -> Any:
         elif has_limit:
             number = 1
         now, name = times_at(at.ts)[at.row], times_at(at.names)[number]
-        submit = at.submit
-        if head.slip_room:  # what ``submit`` does first, without asking it
-            if number == 0 and time_in_force == 0:
-                index = send_on_slip(at.sim, at.seen, at.row, now, np.int64(side), quantity)
-                if index >= 0:
-                    return index
-            make_whole(at.sim, NO)
-            submit = head.submit
         where = at.sim, at.seen, at.row, now, np.int64(code), np.int64(side)
-        index = _submit_at(submit, (*where, quantity, limit, trigger, form, name, np.int64(1)))
+        if head.slip_room:  # what ``submit`` would do, without a call by address
+            index = slip_or_send(
+                at.sim, at.seen, at.row, now, code, side, quantity, limit, trigger, form, name, np.int64(1)
+            )
+        else:
+            index = _submit_at(at.submit, (*where, quantity, limit, trigger, form, name, np.int64(1)))
         draft_of(at.sim).trail = np.nan
         return index
 

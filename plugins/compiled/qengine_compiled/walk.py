@@ -62,10 +62,9 @@ def _match_up_to(lane, row, stop):
     if at.needs_paths:
         at.status = PATHS
         return row
-    if head.slip_open:
-        row = max(row, head.done)
-        while head.slip_open and row < stop:
-            row = max(row, settle_slip(at.sim, at.seen, row))
+    row = max(row, head.done)
+    while head.slip_open and row < stop:
+        row = max(row, settle_slip(at.sim, at.seen, row))
     while head.resting and row < stop:
         found = _advance_at(at.match_up_to, (at.sim, at.seen, row, stop))
         if found < 0:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 from qengine_portfolio import booking, books, records, view
-from qengine_portfolio.native import carray, codes_at, direct, floats_at, pointer, stamp_of, times_at
+from qengine_portfolio.native import codes_at, direct, floats_at, stamp_of, times_at
+from qengine_portfolio.records import record_at, records_at
 
 __all__ = ["DRAWDOWN", "PAST", "SESSION", "WATCH", "look", "settle"]
 
@@ -43,14 +44,8 @@ WATCH = np.dtype(
 )
 
 
-@njit
-def _watches_at(watch):
-    return carray(pointer(watch), 1, WATCH)
-
-
-@njit
-def _past_of(watch):
-    return carray(pointer(_watches_at(watch)[0].past), 1, PAST)
+_watch_at = record_at("watch", WATCH, changes=frozenset(WATCH.names or ()))
+_past_at = records_at("past", PAST)
 
 
 @njit
@@ -80,10 +75,10 @@ def _equity_of_all(books):
 @njit
 def _settle(watch, row):
     """What was found for the rows before ``row`` is the past now."""
-    state = _watches_at(watch)[0]
+    state = _watch_at(watch)
     last = min(row, state.end) - 1
     if last >= state.begin:
-        past = _past_of(watch)[last]
+        past = _past_at(state.past)[last]
         state.settled_reference = past.reference
         state.settled_equity = past.equity
         state.settled_session = past.session
@@ -94,7 +89,7 @@ def _settle(watch, row):
 @njit
 def _start_anew(watch, books, seen_by, row):
     """Copy the marks as they are before ``row``, and the state of the accounts that all that follows is true of."""
-    state, head, seen = _watches_at(watch)[0], booking.head_of(books), booking.view_at(seen_by)
+    state, head, seen = _watch_at(watch), booking.head_of(books), booking.view_at(seen_by)
     if row > seen.marked:
         booking.mark_rows(books, codes_at(seen.codes), floats_at(seen.mark), seen.marked, row)
         seen.marked = row
@@ -110,7 +105,7 @@ def _start_anew(watch, books, seen_by, row):
 @njit
 def _step(watch, books, seen_by, row, before):
     """What is true after one row, given what was before it, and whether that is too much of a loss."""
-    state, seen = _watches_at(watch)[0], booking.view_at(seen_by)
+    state, seen = _watch_at(watch), booking.view_at(seen_by)
     reference, equity, session = before
     ts = times_at(seen.ts)
     booking.mark_rows(books, codes_at(seen.codes), floats_at(seen.mark), row, row + 1)
@@ -140,7 +135,7 @@ def _entries(stamp: str) -> tuple[Any, ...]:
     def look(watch, books, seen_by, start, stop):
         """The first row in ``[start, stop)`` with which too much is lost, or ``stop``."""
         _ = stamp
-        state, seen = _watches_at(watch)[0], booking.view_at(seen_by)
+        state, seen = _watch_at(watch), booking.view_at(seen_by)
         is_same = state.number == seen.number and state.begin <= start <= state.end
         if not is_same or (state.fills, state.cash, state.holdings) != _state_of(books):
             if is_same:
@@ -148,7 +143,7 @@ def _entries(stamp: str) -> tuple[Any, ...]:
             _start_anew(watch, books, seen_by, start)
         if start <= state.found:
             return min(state.found, stop)
-        past, row = _past_of(watch), state.end
+        past, row = _past_at(state.past), state.end
         before = state.settled_reference, state.settled_equity, state.settled_session
         if row > state.begin:
             before = past[row - 1].reference, past[row - 1].equity, past[row - 1].session
