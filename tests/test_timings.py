@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from qengine_core import timings as module
@@ -122,15 +124,27 @@ def test_what_is_arranged_is_counted_as_whoever_arranged_for_it(clock: Clock) ->
     assert (found["setting up"], found["strategy"], found["loop"]) == ((1.0, 1), (7.0, 1), (0.0, 1))
 
 
-def test_handing_the_stopwatch_on_is_taken_off_and_shown() -> None:
-    """With the real clock: a function that does nothing is left with next to nothing, and nothing is negative."""
-    began = reading()
+def test_handing_the_stopwatch_on_is_taken_off_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock whose every reading costs a unit, a function that does nothing is left with next to nothing."""
+    monkeypatch.setattr(module, "reading", itertools.count().__next__)
     timings = Timings()
     step = timings.wrap("nothing", lambda: None)
     for _ in range(20_000):
         step()
-    parts, elapsed = timings.spent, reading() - began
+    seconds = {part.part: part.seconds for part in timings.spent}
+    assert seconds["nothing"] < 0.01 * 20_000
+    assert seconds["profiling itself"] == pytest.approx(2 * 20_000, rel=0.01)
+
+
+def test_the_parts_add_up_to_all_the_time_there_was() -> None:
+    """With the real clock, and none of them negative."""
+    began = reading()
+    timings = Timings()
+    ready = reading()
+    step = timings.wrap("nothing", lambda: None)
+    for _ in range(20_000):
+        step()
+    done = reading()
+    parts = timings.spent
     assert all(part.seconds >= 0 and part.share >= 0 for part in parts)
-    seconds = {part.part: part.seconds for part in parts}
-    assert seconds["profiling itself"] > seconds["nothing"]
-    assert 0.5 * elapsed < sum(seconds.values()) <= elapsed
+    assert 0.999 * (done - ready) < sum(part.seconds for part in parts) < 1.001 * (reading() - began)
