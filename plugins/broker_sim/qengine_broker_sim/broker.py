@@ -23,6 +23,7 @@ from qengine_broker_sim.lastrows import LastRows
 from qengine_broker_sim.latency import FixedLatencies
 from qengine_broker_sim.layout import (
     ACCEPTED,
+    BLANK,
     CANCELLED,
     EVENT,
     EXPIRED,
@@ -30,7 +31,6 @@ from qengine_broker_sim.layout import (
     FORM,
     HEAD,
     IN_SEQUENCE,
-    ORDER,
     POWER_CASH,
     POWER_OFF,
     POWER_REG_T,
@@ -221,7 +221,7 @@ class MatchingBroker(Participant):
         head["touch_probability"] = settings.touch_probability
         if settings.limit_touch == "probability":
             head["touch_key"] = run.rng("limit-touch").integers(0, 2**64, dtype=np.uint64)
-        self._draft[:] = _BLANK
+        self._draft[:] = BLANK
         for name in ("first", "last", "token", "also", "ambiguous_on", "instant"):
             self._queues[name] = -1
         self._queues["grade"] = _finest_grades(run)
@@ -309,7 +309,7 @@ class MatchingBroker(Participant):
             else:
                 first = self._send_legs(code, side, quantity, legs, time_in_force, number)
         finally:
-            draft[:] = _BLANK
+            draft[:] = BLANK
         return SimulatedOrder((self._table, first))
 
     def _send(
@@ -712,7 +712,7 @@ class MatchingBroker(Participant):
             draft["tag"], draft["account"] = self._table.tags.number(reason), account
             index = self._send_leg(code, -1 if held > 0 else 1, abs(held), MARKET_LEG, _GTC, _MARKET, False)
         finally:
-            draft[:] = _BLANK
+            draft[:] = BLANK
         self._make_room()
         first = self._fill_count[0]
         entries.close_out(self._sim, self._see(clock.block), clock.position.row, index, price, clock.now)
@@ -732,7 +732,7 @@ class MatchingBroker(Participant):
         head["fills_per_order"] = self._fills_per_order
         self._interrupts = False  # nobody has to be asked again: who walks the rows asks the core at each
         if takes_slips(self._settings, head, self._books):
-            self._slips = Slips(head, self._books, _BLANK)
+            self._slips = Slips(head, self._books, BLANK)
         return LentCore(
             head=head,
             books=self._books,
@@ -1028,19 +1028,6 @@ def _books_of(run: Run) -> tuple[Any, Any]:
     return ledger.books, ledger.views
 
 
-def _blank() -> npt.NDArray[Any]:
-    """What an order is unless something else is said."""
-    blank = np.zeros(1, ORDER)
-    for name in ("accepted_ts", "closed_ts", "expires_ts", "not_before", "token", "born"):
-        blank[name] = -1
-    for name in ("next", "previous", "left", "right", "back", "kin", "parent", "group"):
-        blank[name] = -1
-    for name in ("limit", "trigger", "trail", "mark", "ahead"):
-        blank[name] = math.nan
-    blank["ratio"] = 1.0
-    return blank
-
-
 def _form_of(time_in_force: TimeInForce, leg: Leg) -> tuple[float, ...]:
     """What an order shares with others of its kind, in the order of the record's fields."""
     return (
@@ -1062,9 +1049,6 @@ def _split_form(form: tuple[float, ...], ratio: float) -> tuple[float, ...]:
     """A form whose amounts, of units and of money, have been split."""
     *rest, display, participation, limit_offset = form
     return (*rest, display * ratio, participation, limit_offset / ratio)
-
-
-_BLANK = _blank()
 
 
 def _shares_of(quantity: float, legs: Sequence[Leg], lot: float) -> list[tuple[Leg, float]]:

@@ -68,6 +68,7 @@ __all__ = [
     "SLIPPAGE",
     "admit",
     "advance",
+    "asked_of",
     "book",
     "close",
     "close_group",
@@ -84,9 +85,9 @@ __all__ = [
     "is_stop_limit",
     "recall_month",
     "release",
-    "reserve",
     "resize_children",
     "sent_lots",
+    "set_aside",
     "set_limit",
     "settle_by_trade",
     "settle_part",
@@ -168,26 +169,25 @@ def admit(sim, index, mark, now):
         return _judge_at(head.judge, (sim, index, mark, now)) if head.admission == IN_SEQUENCE else NO_REASON
     if order.parent >= 0 or forms_of(sim)[order.form].reduce_only or (order.group >= 0 and order.group != index):
         return NO_REASON
-    return reserve(sim, order, mark)
+    reason, amount = asked_of(sim, order, mark)
+    if reason == NO_REASON:
+        set_aside(sim, order, amount)
+    return reason
 
 
 @inlined
-def reserve(sim, order, mark):
-    """What ``admit`` does of an order that may open a position, where orders reserve what they may cost."""
+def asked_of(sim, order, mark):
+    """Why an order that may open a position is refused, or else 0, and what it may cost (NaN: that is not known)."""
     head = head_of(sim)
     books = head.books
     rules = booking.head_of(books)
     account, code, quantity, sells = order.account, order.code, order.quantity, order.side < 0
     position = booking.positions_of(books)[booking.place_of(books, account, code)]
     opening = booking.opening_part(position.quantity, order.side, quantity, position.selling if sells else 0.0)
-    if sells:
-        if opening >= quantity and not rules.shorts:
-            return SHORT_DISABLED
-        order.counts_selling = 1
-        position.selling += quantity
-        position.sellers += 1
+    if sells and opening >= quantity and not rules.shorts:
+        return SHORT_DISABLED, 0.0
     if head.power == POWER_OFF:
-        return NO_REASON
+        return NO_REASON, 0.0
     limit = order.limit
     waits_at = order.trigger if order.trail != order.trail else mark
     price = limit if limit == limit else waits_at if waits_at == waits_at else mark
@@ -199,20 +199,30 @@ def reserve(sim, order, mark):
         amount = margin_to_open(sim, order, opening, quantity - opening, unit, is_at_market)
         free = _excess_at(head.excess, (np.int64(sim), np.int64(account)))
         if opening > 0 and amount > (free - owner.reserved) * _SLACK:
-            _stop_selling(position, order, quantity, YES)
-            return INSUFFICIENT_MARGIN
+            return INSUFFICIENT_MARGIN, 0.0
     elif opening > 0:
         if amount > (booking.available(books, account) - owner.reserved) * _SLACK:
-            _stop_selling(position, order, quantity, YES)
-            return INSUFFICIENT_CASH
+            return INSUFFICIENT_CASH, 0.0
     elif sells and is_at_market and not rules.settles:
         amount = -quantity * unit
+    return NO_REASON, amount
+
+
+@inlined
+def set_aside(sim, order, amount):
+    """Reserve what an order may cost, and count what it sells as being sold."""
+    books = head_of(sim).books
+    if order.side < 0:
+        position = booking.positions_of(books)[booking.place_of(books, order.account, order.code)]
+        order.counts_selling = 1
+        position.selling += order.quantity
+        position.sellers += 1
     if amount == amount and amount != 0.0:  # NaN: no price is known yet, so the fill will tell
+        owner = booking.accounts_of(books)[order.account]
         order.reserved = amount
         order.has_reserved = 1
         owner.reserved += amount
         owner.reservations += 1
-    return NO_REASON
 
 
 @inlined
@@ -327,7 +337,9 @@ def month_of(day):
 
 @inlined
 def recall_month(sim, order, now):
-    """At an order's first fill: what the account has traded in this month so far."""
+    """At an order's first fill: what the account has traded in this month so far, which only commissions ask for."""
+    if head_of(sim).commission == 0:
+        return
     owner, day = booking.accounts_of(head_of(sim).books)[order.account], now // _DAY
     if owner.day != day:
         month, owner.day = month_of(day), day
@@ -430,9 +442,10 @@ def slipped(sim, view, row, order, quantity, base, size, taken):
 def book(sim, order, quantity, price, fee):
     """What a fill does to its account: what was traded this month, cash and position."""
     books = head_of(sim).books
-    owner = booking.accounts_of(books)[order.account]
-    owner.month_quantity += quantity
-    owner.month_notional += abs(price) * quantity * booking.unit_value(books, order.code)
+    if head_of(sim).commission:
+        owner = booking.accounts_of(books)[order.account]
+        owner.month_quantity += quantity
+        owner.month_notional += abs(price) * quantity * booking.unit_value(books, order.code)
     booking.book_fill(books, order.account, order.code, order.side, quantity, price, fee)
 
 

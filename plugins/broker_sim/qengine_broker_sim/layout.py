@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 __all__ = [
+    "BLANK",
     "CANCELLED",
     "CHANGES",
     "EVENT",
@@ -196,6 +201,22 @@ ORDER = np.dtype(
     ],
     align=True,
 )
+
+
+def _blank() -> npt.NDArray[Any]:
+    blank = np.zeros(1, ORDER)
+    for name in ("accepted_ts", "closed_ts", "expires_ts", "not_before", "token", "born"):
+        blank[name] = -1
+    for name in ("next", "previous", "left", "right", "back", "kin", "parent", "group"):
+        blank[name] = -1
+    for name in ("limit", "trigger", "trail", "mark", "ahead"):
+        blank[name] = math.nan
+    blank["ratio"] = 1.0
+    return blank
+
+
+# What an order is unless something else is said.
+BLANK = _blank()
 
 # The resting orders of one instrument, and the nearest prices that a scan has to look out for.
 QUEUE = np.dtype(

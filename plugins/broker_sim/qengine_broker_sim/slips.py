@@ -13,27 +13,36 @@ import numpy as np
 from numba import types
 from qengine_portfolio import booking
 from qengine_portfolio.native import floats_at, function_at, inlined, inner, times_at
-from qengine_portfolio.records import records_at
+from qengine_portfolio.records import record_at, records_at
 
 from qengine_broker_sim.costs import cell, fee_of
 from qengine_broker_sim.execution import (
+    asked_of,
     book,
     covered_of,
     recall_month,
-    release,
-    reserve,
     sent_lots,
+    set_aside,
     slipped,
     token_of,
     whole_lots,
 )
-from qengine_broker_sim.layout import ACCEPTED, FILLED, NEXT_CLOSE, NO, NO_REASON, SLIP, YES
+from qengine_broker_sim.layout import ACCEPTED, BLANK, FILLED, NEXT_CLOSE, NO, NO_REASON, ORDER, SLIP, YES
 from qengine_broker_sim.matching import came_mid_bar
 from qengine_broker_sim.resting import head_of, link, orders_at, orders_of, queues_of, view_at
 from qengine_broker_sim.standing import fills_at_all
 from qengine_broker_sim.targets import SUBMIT
 
-__all__ = ["WRITE", "is_on_slip", "let_rest", "make_whole", "settle_slip", "slip_or_send", "write_slips"]
+__all__ = [
+    "WRITE",
+    "is_on_slip",
+    "let_rest",
+    "make_whole",
+    "send_on_slip",
+    "settle_slip",
+    "slip_or_send",
+    "write_slips",
+]
 
 WRITE = (types.void, (types.int64, types.int64))
 _write_at, _submit_at = function_at(*WRITE), function_at(*SUBMIT)
@@ -43,11 +52,19 @@ _OPEN, _BLANK = 0, 1
 
 
 _slips_at = records_at("slips", SLIP)
+_TOLD = ("submitted_ts", "accepted_ts", "side", "quantity", "reserved", "prior_quantity", "prior_notional")
+_open_at = record_at("order on a slip", ORDER, changes=frozenset(_TOLD), known=BLANK[0])
 
 
 @inner
 def _records_of(sim):
     return orders_at(head_of(sim).slip_records)
+
+
+@inner
+def _open_order(sim):
+    """The order that is open on a slip. All that is not told of it is as in every order at market that is plain."""
+    return _open_at(head_of(sim).slip_records)
 
 
 @inner
@@ -75,7 +92,7 @@ def is_on_slip(sim, index):
 def slip_or_send(sim, seen_by, row, now, code, side, quantity, limit, trigger, form, name, arrives):
     """Send an order as ``submit`` does, on a slip if it is plain and alone."""
     if limit != limit and trigger != trigger and form == 0 and name == 0:
-        index = _send_on_slip(sim, seen_by, row, now, side, quantity)
+        index = send_on_slip(sim, seen_by, row, now, side, quantity)
         if index >= 0:
             return index
     make_whole(sim, NO)
@@ -84,10 +101,10 @@ def slip_or_send(sim, seen_by, row, now, code, side, quantity, limit, trigger, f
     return _submit_at(head_of(sim).submit, (*where, float(quantity), float(limit), float(trigger), *how))
 
 
-@inner
-def _send_on_slip(sim, seen_by, row, now, side, quantity):
+@inlined
+def send_on_slip(sim, seen_by, row, now, side, quantity):
     """Send an order at market on a slip, if nothing else is open and the account admits it; return its index, or -1."""
-    head, order = head_of(sim), _records_of(sim)[_OPEN]
+    head, order = head_of(sim), _open_order(sim)
     if head.open or head.pauses or head.announces:
         return np.int64(-1)
     _begin(sim)
@@ -96,9 +113,11 @@ def _send_on_slip(sim, seen_by, row, now, side, quantity):
         return np.int64(-1)
     booking.mark_up_to(head.books, seen_by, row)
     order.submitted_ts = order.accepted_ts = now
-    order.side, order.quantity, order.allowed = side, quantity, quantity
-    if reserve(sim, order, booking.marks_of(head.books)[0]) != NO_REASON:
+    order.side, order.quantity = side, quantity
+    reason, amount = asked_of(sim, order, booking.marks_of(head.books)[0])
+    if reason != NO_REASON:
         return np.int64(-1)
+    order.reserved = amount  # of which nobody asks while it is on a slip: nothing else is open
     index = head.order_count
     head.order_count = index + 1
     head.open = head.resting = head.slip_open = 1
@@ -109,21 +128,19 @@ def _send_on_slip(sim, seen_by, row, now, side, quantity):
 def _begin(sim):
     """See to it that the next order, and its fill, will follow the last that are on slips, and that there is a slip."""
     head = head_of(sim)
-    fills = booking.head_of(head.books).fill_count
-    follows = head.order_count == head.slip_order + head.slip_count and fills == head.slip_fill + head.slip_count
-    if head.slip_count and (not follows or head.slip_count == head.slip_room):
+    count, fills = head.slip_count, booking.head_of(head.books).fill_count
+    if head.order_count != head.slip_order + count or fills != head.slip_fill + count or count == head.slip_room:
         make_whole(sim, YES)
-    if head.slip_count == 0:
         head.slip_order, head.slip_fill = head.order_count, fills
 
 
-@inner
+@inlined
 def settle_slip(sim, view, row):
     """Fill the order that is open on the row after it was sent; return the row after that.
 
     Where there is more to it, its record is written in place of that, and -1 returned: it rests as any other.
     """
-    head, order, seen = head_of(sim), _records_of(sim)[_OPEN], view_at(view)
+    head, order, seen = head_of(sim), _open_order(sim), view_at(view)
     if not _is_plain_row(sim, view, row, order):
         let_rest(sim)
         return np.int64(-1)
@@ -145,7 +162,6 @@ def settle_slip(sim, view, row):
         return np.int64(-1)
     rules.fill_count += 1
     book(sim, order, quantity, price, fee)
-    release(sim, order, quantity, YES)
     slip = _slips_of(sim)[head.slip_count]
     slip.submitted_ts, slip.ts, slip.token = order.submitted_ts, now, token_of(view, row)
     slip.quantity, slip.price = order.side * quantity, price
@@ -175,8 +191,10 @@ def let_rest(sim):
     if not head.slip_open:
         return
     index = head.order_count - 1
+    order, amount = orders[index], records[_OPEN].reserved
     orders[index] = records[_OPEN]
-    orders[index].state, orders[index].active = ACCEPTED, 1
+    order.state, order.active, order.allowed, order.reserved = ACCEPTED, 1, order.quantity, 0.0
+    set_aside(sim, order, amount)
     records[_OPEN] = records[_BLANK]
     head.slip_open = head.resting = 0
     link(sim, index)

@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import overload_attribute, overload_method
 from qengine_broker_sim.layout import CANCELLED, EXITS_FIRST, FILLED, NO, REASONS, YES
 from qengine_broker_sim.resting import draft_of, head_of, orders_of
-from qengine_broker_sim.slips import is_on_slip, make_whole, slip_or_send
+from qengine_broker_sim.slips import is_on_slip, make_whole, send_on_slip
 from qengine_broker_sim.targets import IMPOSSIBLE, NO_PRICE_YET, OF_EQUITY, SUBMIT, UNITS, VALUE
 from qengine_portfolio import booking
 from qengine_portfolio.native import floats_at, function_at, inner, times_at
@@ -33,6 +33,7 @@ _REBALANCE = (_I8, (*[_I8] * 9,))
 _submit_at, _cancel_at, _pending_at = function_at(*SUBMIT), function_at(*_CANCEL), function_at(*_PENDING)
 _target_at, _rebalance_at = function_at(*_TARGET), function_at(*_REBALANCE)
 
+_MOST = np.finfo(np.float64).max
 _REQUESTED = np.int64(REASONS.index("requested"))
 _EQUITY, _CASH, _PRICE, _WORKING = (np.int64(number) for number in range(4))
 
@@ -53,11 +54,37 @@ def _check_room(sim, at, orders):
 
 
 @inner
+def _check_quantity(quantity):
+    if not 0.0 <= quantity <= _MOST:
+        raise ValueError("the quantity of an order must be a finite number >= 0")
+
+
+@inner
 def _is_order(sim, order):
     """Whether there is an order of that number. If so, its record is written."""
     if is_on_slip(sim, order):
         make_whole(sim, YES)
     return 0 <= order < head_of(sim).order_count
+
+
+def _trading(stamp: str) -> Any:
+    def trade(lane, code, side, quantity):
+        """Send an order at market of which nothing else is said; return its index."""
+        _ = stamp
+        at = lane_at(lane)
+        _check_code(at, code)
+        _check_room(at.sim, at, 1)
+        _check_quantity(quantity)
+        now = times_at(at.ts)[at.row]
+        if head_of(at.sim).slip_room:
+            index = send_on_slip(at.sim, at.seen, at.row, now, side, quantity)
+            if index >= 0:
+                return index
+        where = at.sim, at.seen, at.row, now, code, side
+        how = times_at(at.forms)[GTC], times_at(at.names)[0], np.int64(1)
+        return _submit_at(at.submit, (*where, quantity, np.nan, np.nan, *how))
+
+    return trade
 
 
 def _sending(stamp: str) -> Any:
@@ -67,8 +94,7 @@ def _sending(stamp: str) -> Any:
         at = lane_at(lane)
         _check_code(at, code)
         _check_room(at.sim, at, 1)
-        if not 0.0 <= quantity < np.inf:
-            raise ValueError("the quantity of an order must be a finite number >= 0")
+        _check_quantity(quantity)
         if limit <= 0.0 or trigger <= 0.0 or trail <= 0.0:
             raise ValueError("the prices of an order must be above 0")
         if time_in_force < 0 or time_in_force > 2:
@@ -90,12 +116,7 @@ def _sending(stamp: str) -> Any:
             number = 1
         now, name = times_at(at.ts)[at.row], times_at(at.names)[number]
         where = at.sim, at.seen, at.row, now, np.int64(code), np.int64(side)
-        if head.slip_room:  # what ``submit`` would do, without a call by address
-            index = slip_or_send(
-                at.sim, at.seen, at.row, now, code, side, quantity, limit, trigger, form, name, np.int64(1)
-            )
-        else:
-            index = _submit_at(at.submit, (*where, quantity, limit, trigger, form, name, np.int64(1)))
+        index = _submit_at(at.submit, (*where, quantity, limit, trigger, form, name, np.int64(1)))
         draft_of(at.sim).trail = np.nan
         return index
 
@@ -180,13 +201,16 @@ def _rebalancing(stamp: str) -> Any:
 
 # By the field of the lane that leads to it: what makes the function, and its signature.
 QUESTIONS: dict[str, tuple[Callable[[str], Any], Any]] = {
+    "trade": (_trading, (_I8, (*[_I8] * 3, _F8))),
     "send": (_sending, (_I8, (*[_I8] * 3, *[_F8] * 4, _I8, _I8))),
     "end": (_cancelling, (types.void, (_I8, _I8))),
     "ask": (_asking, (_F8, (_I8, _I8, _I8))),
     "aim": (_targeting, (_I8, (_I8, _I8, _I8, _F8))),
     "weigh": (_rebalancing, (_I8, (_I8, _I8, _I8))),
 }
-_send_at, _end_at, _ask_at, _aim_at, _weigh_at = (function_at(*signature) for _, signature in QUESTIONS.values())
+_trade_at, _send_at, _end_at, _ask_at, _aim_at, _weigh_at = (
+    function_at(*signature) for _, signature in QUESTIONS.values()
+)
 
 
 # Methods --------------------------------------------------------------------------------------------------------
@@ -197,6 +221,10 @@ _NAN = math.nan
 def _order_method(name: str, side: int) -> None:
     @overload_method(ContextType, name)
     def method(ctx, instrument, quantity, limit=_NAN, stop=_NAN, trail=_NAN, trail_fraction=_NAN, time_in_force=GTC):
+        def trade(ctx, instrument, quantity, limit=_NAN, stop=_NAN, trail=_NAN, trail_fraction=_NAN, time_in_force=GTC):
+            lane = address_of_lane(ctx)
+            return _trade_at(lane_at(lane).trade, (lane, np.int64(instrument), np.int64(side), float(quantity)))
+
         def send(ctx, instrument, quantity, limit=_NAN, stop=_NAN, trail=_NAN, trail_fraction=_NAN, time_in_force=GTC):
             lane = address_of_lane(ctx)
             by_fraction = trail_fraction == trail_fraction
@@ -205,7 +233,9 @@ def _order_method(name: str, side: int) -> None:
             how = np.int64(by_fraction), np.int64(time_in_force)
             return _send_at(lane_at(lane).send, (lane, np.int64(instrument), np.int64(side), *values, *how))
 
-        return send
+        said = limit, stop, trail, trail_fraction, time_in_force
+        is_plain = all(not isinstance(what, types.Type) or isinstance(what, types.Omitted) for what in said)
+        return trade if is_plain else send
 
 
 _order_method("buy", 1)

@@ -39,7 +39,7 @@ LANE = np.dtype(
         *((name, "i8") for name in ("sim", "books", "match_up_to", "submit", "cancel", "pending", "target")),
         *((name, "i8") for name in ("rebalance", "forms", "names", "sent", "room", "most", "instruments")),
         # The questions that strategies ask by address.
-        *((name, "i8") for name in ("send", "end", "ask", "aim", "weigh")),
+        *((name, "i8") for name in ("trade", "send", "end", "ask", "aim", "weigh")),
         # The strategy: what it keeps, and the addresses of its callbacks (0: it has none).
         *((name, "i8") for name in ("memory", "on_row", "on_cross", "on_fill")),
         # The block under way: its columns, and the rows of it that the strategy wants (0: all).

@@ -14,7 +14,7 @@ from qengine_broker_sim.layout import HEAR, SAY
 from qengine_broker_sim.resting import head_of
 from qengine_broker_sim.slips import settle_slip
 from qengine_portfolio import booking
-from qengine_portfolio.native import function_at, inner, times_at
+from qengine_portfolio.native import function_at, inlined, inner, times_at
 
 from qengine_compiled.lane import lane_at
 
@@ -55,7 +55,7 @@ def _tell_fills(lane, row):
             _call_at(at.on_fill, (at.memory, lane, lane, number))
 
 
-@inner
+@inlined
 def _match_up_to(lane, row, stop):
     """Match the rows before ``stop`` that concern resting orders; return a row that Python is needed for, or -1."""
     at, head = lane_at(lane), head_of(lane_at(lane).sim)
@@ -76,7 +76,7 @@ def _match_up_to(lane, row, stop):
     return -1
 
 
-@inner
+@inlined
 def _show(lane, row, stop):
     """Call the strategy for a row, and for those after it while it wants each, sends nothing, and nothing rests.
 

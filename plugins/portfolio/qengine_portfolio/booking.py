@@ -161,7 +161,7 @@ def _set_rate(books, currency, price):
 def cash_of(books, account):
     """Money in all currencies, in the ledger's."""
     count = head_of(books).currency_count
-    cash, rates = cash_array(books), rates_of(books)
+    cash, rates = floats_at(head_of(books).cash), rates_of(books)
     total = cash[account * count]
     for currency in range(1, count):
         balance = cash[account * count + currency]
@@ -280,7 +280,7 @@ def book_fill(books, account, code, side, quantity, price, fee):
     """Book one fill: cash and position."""
     head, instrument = head_of(books), instruments_of(books)[code]
     multiplier = instrument.multiplier
-    cash = cash_array(books)
+    cash = floats_at(head.cash)
     paid = side * quantity * price * multiplier + fee
     if head.converts and instrument.currency != 0:
         cash[account * head.currency_count] -= paid * rates_of(books)[instrument.currency]
@@ -295,7 +295,10 @@ def book_fill(books, account, code, side, quantity, price, fee):
         accounts_of(books)[account].unsettled += proceeds
     is_held = position.quantity != 0.0
     if was_held != is_held:
-        list_as_held(books, account, code, is_held)
+        if head.instrument_count == 1:
+            accounts_of(books)[account].held_count = is_held  # of the list that says 0
+        else:
+            list_as_held(books, account, code, is_held)
     marks = marks_of(books)
     if marks[code] != marks[code]:  # filled before its first close is seen: the fill is what is known
         marks[code] = price

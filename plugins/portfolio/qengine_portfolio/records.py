@@ -35,10 +35,13 @@ _I64 = ir.IntType(64)
 
 
 class _RecordType(types.Type):
-    """A record of a dtype, of which compiled code writes only the fields that ``changes`` names."""
+    """A record of a dtype, of which compiled code writes only the fields that ``changes`` names.
 
-    def __init__(self, name: str, dtype: np.dtype[Any], changes: frozenset[str]) -> None:
-        self.dtype, self.changes = dtype, changes
+    Where all others are known, ``known`` is a record that has their values.
+    """
+
+    def __init__(self, name: str, dtype: np.dtype[Any], changes: frozenset[str], known: Any = None) -> None:
+        self.dtype, self.changes, self.known = dtype, changes, known
         unknown = changes - set(dtype.names or ())
         if unknown:
             raise ValueError(f"{name} has no fields {sorted(unknown)}.")
@@ -91,6 +94,8 @@ def _place(context: Any, builder: Any, of: _RecordType, value: Any, attribute: s
 
 @lower_getattr_generic(_RecordType)
 def _read(context: Any, builder: Any, of: _RecordType, value: Any, attribute: str) -> Any:
+    if of.known is not None and attribute not in of.changes:
+        return context.get_constant(of.field(attribute), of.known[attribute].item())
     found = builder.load(_place(context, builder, of, value, attribute))
     if attribute not in of.changes:
         found.set_metadata("invariant.load", builder.module.add_metadata([]))
@@ -180,9 +185,12 @@ def place_of(_context, record):
     return types.int64(record), generate
 
 
-def record_at(name: str, dtype: np.dtype[Any], changes: frozenset[str] = frozenset()) -> Any:
-    """What takes an address for the record there. Compiled code writes the fields that ``changes`` names."""
-    return _from_address(_RecordType(name, dtype, changes))
+def record_at(name: str, dtype: np.dtype[Any], changes: frozenset[str] = frozenset(), known: Any = None) -> Any:
+    """What takes an address for the record there. Compiled code writes the fields that ``changes`` names.
+
+    ``known`` is a record that all others agree with: what asks for them is compiled as if it said their values.
+    """
+    return _from_address(_RecordType(name, dtype, changes, known))
 
 
 def records_at(name: str, dtype: np.dtype[Any], changes: frozenset[str] | None = None) -> Any:

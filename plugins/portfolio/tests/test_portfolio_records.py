@@ -38,6 +38,23 @@ def test_compiled_code_cannot_write_what_is_said_not_to_change():
         step(address(np.zeros(1, DTYPE)))
 
 
+def test_what_is_known_of_a_record_is_not_looked_up():
+    known = np.zeros(1, DTYPE)
+    known["rate"], known["state"] = 0.5, 3
+    told_at = record_at("told", DTYPE, changes=frozenset({"count"}), known=known[0])
+
+    @njit
+    def step(place):
+        record = told_at(place)
+        record.count += 2
+        return record.count * record.rate + record.state
+
+    memory = np.zeros(1, DTYPE)
+    memory["count"], memory["rate"] = 40, 7.0  # which is not what was said of it
+    assert step(address(memory)) == 24.0
+    assert memory["count"].tolist() == [42]
+
+
 def test_a_field_that_is_not_there_or_a_record_itself_is_refused():
     @njit
     def read(place):
