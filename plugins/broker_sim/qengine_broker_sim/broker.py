@@ -892,7 +892,7 @@ class MatchingBroker(Participant):
         count = (self._open[0] + self._open_trades[0] + 1) * self._fills_per_order + fills
         self._books.make_room(count)
         if 4 * count > len(self._events):
-            self._events = np.zeros(8 * count, EVENT)
+            self._events = np.empty(8 * count, EVENT)
             self._head["events"], self._head["event_room"] = address(self._events), len(self._events)
 
     def _announce(self) -> None:

@@ -86,6 +86,11 @@ class LentCore:
         """How many orders can be written down in all."""
         return self._table.room
 
+    @property
+    def keeps_slips(self) -> bool:
+        """Whether ``submit`` may keep orders on slips."""
+        return self._slips is not None
+
     def fields(self) -> Mapping[str, int]:
         """For compiled code, by name: addresses of the simulator's head, the books' and the entry points.
 

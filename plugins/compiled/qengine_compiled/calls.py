@@ -14,12 +14,13 @@ from numba import types
 from numba.extending import overload_attribute, overload_method
 from qengine_broker_sim.layout import CANCELLED, EXITS_FIRST, FILLED, NO, REASONS, YES
 from qengine_broker_sim.resting import draft_of, head_of, orders_of
-from qengine_broker_sim.slips import is_on_slip, make_whole, send_on_slip
+from qengine_broker_sim.slips import is_on_slip, make_whole
 from qengine_broker_sim.targets import IMPOSSIBLE, NO_PRICE_YET, OF_EQUITY, SUBMIT, UNITS, VALUE
 from qengine_portfolio import booking
 from qengine_portfolio.native import floats_at, function_at, inner, times_at
 
 from qengine_compiled.lane import ContextType, address_of_lane, lane_at
+from qengine_compiled.notes import MOST, note, send_noted
 from qengine_compiled.strategy import GTC
 
 __all__ = ["QUESTIONS"]
@@ -33,7 +34,6 @@ _REBALANCE = (_I8, (*[_I8] * 9,))
 _submit_at, _cancel_at, _pending_at = function_at(*SUBMIT), function_at(*_CANCEL), function_at(*_PENDING)
 _target_at, _rebalance_at = function_at(*_TARGET), function_at(*_REBALANCE)
 
-_MOST = np.finfo(np.float64).max
 _REQUESTED = np.int64(REASONS.index("requested"))
 _EQUITY, _CASH, _PRICE, _WORKING = (np.int64(number) for number in range(4))
 
@@ -54,37 +54,12 @@ def _check_room(sim, at, orders):
 
 
 @inner
-def _check_quantity(quantity):
-    if not 0.0 <= quantity <= _MOST:
-        raise ValueError("the quantity of an order must be a finite number >= 0")
-
-
-@inner
-def _is_order(sim, order):
-    """Whether there is an order of that number. If so, its record is written."""
-    if is_on_slip(sim, order):
-        make_whole(sim, YES)
-    return 0 <= order < head_of(sim).order_count
-
-
-def _trading(stamp: str) -> Any:
-    def trade(lane, code, side, quantity):
-        """Send an order at market of which nothing else is said; return its index."""
-        _ = stamp
-        at = lane_at(lane)
-        _check_code(at, code)
-        _check_room(at.sim, at, 1)
-        _check_quantity(quantity)
-        now = times_at(at.ts)[at.row]
-        if head_of(at.sim).slip_room:
-            index = send_on_slip(at.sim, at.seen, at.row, now, side, quantity)
-            if index >= 0:
-                return index
-        where = at.sim, at.seen, at.row, now, code, side
-        how = times_at(at.forms)[GTC], times_at(at.names)[0], np.int64(1)
-        return _submit_at(at.submit, (*where, quantity, np.nan, np.nan, *how))
-
-    return trade
+def _is_order(at, order):
+    """Whether there is an order of that number. If so, it is sent, and its record written."""
+    send_noted(at)
+    if is_on_slip(at.sim, order):
+        make_whole(at.sim, YES)
+    return 0 <= order < head_of(at.sim).order_count
 
 
 def _sending(stamp: str) -> Any:
@@ -92,9 +67,11 @@ def _sending(stamp: str) -> Any:
         """Send an order of one leg; return its index."""
         _ = stamp
         at = lane_at(lane)
+        send_noted(at)
         _check_code(at, code)
         _check_room(at.sim, at, 1)
-        _check_quantity(quantity)
+        if not 0.0 <= quantity <= MOST:
+            raise ValueError("the quantity of an order must be a finite number >= 0")
         if limit <= 0.0 or trigger <= 0.0 or trail <= 0.0:
             raise ValueError("the prices of an order must be above 0")
         if time_in_force < 0 or time_in_force > 2:
@@ -128,7 +105,7 @@ def _cancelling(stamp: str) -> Any:
         """Take an order off the market; one that is closed is left as it is."""
         _ = stamp
         at = lane_at(lane)
-        if not _is_order(at.sim, order):
+        if not _is_order(at, order):
             raise ValueError("there is no such order")
         _cancel_at(at.cancel, (at.sim, np.int64(order), CANCELLED, _REQUESTED, times_at(at.ts)[at.row]))
 
@@ -140,6 +117,7 @@ def _asking(stamp: str) -> Any:
         """A figure of the account."""
         _ = stamp
         at = lane_at(lane)
+        send_noted(at)
         if what == _WORKING:
             _check_code(at, code)
             if not head_of(at.sim).counts_open:  # as Broker.pending has it
@@ -162,6 +140,7 @@ def _targeting(stamp: str) -> Any:
         """Send what is missing to a target; return the order's index, or -1."""
         _ = stamp
         at = lane_at(lane)
+        send_noted(at)
         _check_code(at, code)
         _check_room(at.sim, at, 1)
         make_whole(at.sim, NO)  # what is open on a slip is in no queue
@@ -182,6 +161,7 @@ def _rebalancing(stamp: str) -> Any:
         """Bring instruments to their weights; return how many orders that took."""
         _ = stamp
         at = lane_at(lane)
+        send_noted(at)
         if count != at.instruments:
             raise ValueError("weights must be one for each instrument")
         for code in range(count):
@@ -201,16 +181,13 @@ def _rebalancing(stamp: str) -> Any:
 
 # By the field of the lane that leads to it: what makes the function, and its signature.
 QUESTIONS: dict[str, tuple[Callable[[str], Any], Any]] = {
-    "trade": (_trading, (_I8, (*[_I8] * 3, _F8))),
     "send": (_sending, (_I8, (*[_I8] * 3, *[_F8] * 4, _I8, _I8))),
     "end": (_cancelling, (types.void, (_I8, _I8))),
     "ask": (_asking, (_F8, (_I8, _I8, _I8))),
     "aim": (_targeting, (_I8, (_I8, _I8, _I8, _F8))),
     "weigh": (_rebalancing, (_I8, (_I8, _I8, _I8))),
 }
-_trade_at, _send_at, _end_at, _ask_at, _aim_at, _weigh_at = (
-    function_at(*signature) for _, signature in QUESTIONS.values()
-)
+_send_at, _end_at, _ask_at, _aim_at, _weigh_at = (function_at(*signature) for _, signature in QUESTIONS.values())
 
 
 # Methods --------------------------------------------------------------------------------------------------------
@@ -223,7 +200,11 @@ def _order_method(name: str, side: int) -> None:
     def method(ctx, instrument, quantity, limit=_NAN, stop=_NAN, trail=_NAN, trail_fraction=_NAN, time_in_force=GTC):
         def trade(ctx, instrument, quantity, limit=_NAN, stop=_NAN, trail=_NAN, trail_fraction=_NAN, time_in_force=GTC):
             lane = address_of_lane(ctx)
-            return _trade_at(lane_at(lane).trade, (lane, np.int64(instrument), np.int64(side), float(quantity)))
+            at = lane_at(lane)
+            if note(at, instrument, side, quantity):
+                return head_of(at.sim).order_count
+            values, how = (float(quantity), _NAN, _NAN, _NAN), (np.int64(0), np.int64(time_in_force))
+            return _send_at(at.send, (lane, np.int64(instrument), np.int64(side), *values, *how))
 
         def send(ctx, instrument, quantity, limit=_NAN, stop=_NAN, trail=_NAN, trail_fraction=_NAN, time_in_force=GTC):
             lane = address_of_lane(ctx)
@@ -331,8 +312,8 @@ def _position(ctx, instrument):
 @overload_method(ContextType, "is_open")
 def _is_open(ctx, order):
     def is_open(ctx, order):
-        sim = lane_at(address_of_lane(ctx)).sim
-        return _is_order(sim, order) and orders_of(sim)[order].state < FILLED
+        at = lane_at(address_of_lane(ctx))
+        return _is_order(at, order) and orders_of(at.sim)[order].state < FILLED
 
     return is_open
 
@@ -340,7 +321,7 @@ def _is_open(ctx, order):
 @overload_method(ContextType, "filled")
 def _filled(ctx, order):
     def filled(ctx, order):
-        sim = lane_at(address_of_lane(ctx)).sim
-        return orders_of(sim)[order].filled if _is_order(sim, order) else 0.0
+        at = lane_at(address_of_lane(ctx))
+        return orders_of(at.sim)[order].filled if _is_order(at, order) else 0.0
 
     return filled

@@ -15,7 +15,7 @@ from qengine_broker_sim.progress import making
 from qengine_portfolio import native
 from qengine_portfolio.native import pointer_to, stamp_of
 
-from qengine_compiled import calls, lane, walk
+from qengine_compiled import calls, lane, notes, walk
 from qengine_compiled.calls import QUESTIONS
 from qengine_compiled.lane import ContextType, CrossType, FillType, RowType, SelfType
 from qengine_compiled.walk import WALK, walking
@@ -23,7 +23,7 @@ from qengine_core.plugin import ConfigError
 
 __all__ = ["Memory", "compile_callback", "compile_questions", "compile_walk", "names_in"]
 
-STAMP = entries.STAMP[:12] + stamp_of(calls, lane, native, walk)[:12]
+STAMP = entries.STAMP[:12] + stamp_of(calls, lane, native, notes, walk)[:12]
 _KINDS = {"f": np.float64, "i": np.int64, "b": np.bool_}
 
 

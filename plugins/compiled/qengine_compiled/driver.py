@@ -138,6 +138,7 @@ class CompiledDriver(Participant):
             self._core.pause_at_fills()
         for name, value in self._core.fields().items():
             lane[name] = value
+        lane["notes"] = self._core.keeps_slips and not lane["on_fill"]
         for name, (place, kept) in compile_questions().items():
             lane[name] = place
             self._kept.append(kept)

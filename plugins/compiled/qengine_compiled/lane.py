@@ -39,7 +39,7 @@ LANE = np.dtype(
         *((name, "i8") for name in ("sim", "books", "match_up_to", "submit", "cancel", "pending", "target")),
         *((name, "i8") for name in ("rebalance", "forms", "names", "sent", "room", "most", "instruments")),
         # The questions that strategies ask by address.
-        *((name, "i8") for name in ("trade", "send", "end", "ask", "aim", "weigh")),
+        *((name, "i8") for name in ("send", "end", "ask", "aim", "weigh")),
         # The strategy: what it keeps, and the addresses of its callbacks (0: it has none).
         *((name, "i8") for name in ("memory", "on_row", "on_cross", "on_fill")),
         # The block under way: its columns, and the rows of it that the strategy wants (0: all).
@@ -49,12 +49,16 @@ LANE = np.dtype(
         *((name, "i8") for name in ("instants", "past", "known", "depth")),
         # Where the walk is: the row at hand, the fills that have been told.
         *((name, "i8") for name in ("row", "told", "needs_paths", "status")),
+        # Whether callbacks may note an order down; the side of the one that is noted (0: none is), and its quantity.
+        *((name, "i8") for name in ("notes", "noted")),
+        ("noted_quantity", "f8"),
     ]
 )
 
 
 # What the walk and the questions write; all else is set in Python.
-lane_at = record_at("lane", LANE, changes=frozenset({"place", "row", "told", "status", "needs_paths"}))
+_CHANGES = ("place", "row", "told", "status", "needs_paths", "noted", "noted_quantity")
+lane_at = record_at("lane", LANE, changes=frozenset(_CHANGES))
 
 
 @intrinsic

@@ -17,6 +17,7 @@ from qengine_portfolio import booking
 from qengine_portfolio.native import function_at, inlined, inner, times_at
 
 from qengine_compiled.lane import lane_at
+from qengine_compiled.notes import send_noted, send_noted_on_slip
 
 __all__ = ["BROKER", "ORDER_ROOM", "PATHS", "WALK", "WENT", "walking"]
 
@@ -87,12 +88,14 @@ def _show(lane, row, stop):
     if at.on_row == 0:
         if at.on_cross:
             _call_at(at.on_cross, (at.memory, lane, lane, times_at(at.instants)[at.place]))
+            send_noted(at)
         return row + 1
     if at.wanted or (head.resting and at.matches):
         stop = row + 1
     on_row, memory, count = at.on_row, at.memory, head.order_count
     while True:
         _call_at(on_row, (memory, lane, lane, row))
+        send_noted_on_slip(at)
         row += 1
         if row == stop or head.order_count != count or head.event_count:
             return row

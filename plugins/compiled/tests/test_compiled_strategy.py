@@ -112,6 +112,50 @@ def test_the_account_is_up_to_date(lane):
     assert seen[:, 7].tolist() == seen[:, 8].tolist()
 
 
+class Following(CompiledStrategy):
+    """Sends an order at market on each bar, and asks or does something at once."""
+
+    which: int = 0
+
+    def on_start(self, ctx):
+        self.said = np.zeros(10)
+        self.weights = np.full(1, 0.5)
+        self.at = 0
+
+    def on_bar(self, ctx, bar):
+        order = ctx.buy(0, 2.0)
+        self.said[self.at] = order
+        if self.which == 0:
+            self.said[self.at] = ctx.sell(0, 1.0)
+        elif self.which == 1:
+            ctx.cancel(order)
+        elif self.which == 2:
+            self.said[self.at] = ctx.pending(0)
+        elif self.which == 3:
+            self.said[self.at] = ctx.is_open(order)
+        elif self.which == 4:
+            self.said[self.at] = ctx.filled(order) + ctx.is_open(order)
+        elif self.which == 5:
+            self.said[self.at] = ctx.order_target(0, 5.0)
+        elif self.which == 6:
+            ctx.rebalance(self.weights)
+        elif self.which == 7:
+            self.said[self.at] = ctx.cash - ctx.position(0)
+        self.at += 1
+
+    def on_stop(self, ctx):
+        LEFT["said"] = self.said.tolist()
+
+
+@pytest.mark.parametrize("which", range(9))
+def test_an_order_is_sent_before_what_follows_it(which):
+    left = []
+    for lane in ("event", "compiled"):
+        result = drive(Following(lane=lane, which=which), bars([10.0, 11.0, 12.0, 13.0]), cash=55.0)
+        left.append((LEFT["said"], result.orders.rows(), result.fills.rows(), result.counts))
+    assert left[0] == left[1]
+
+
 class Telling(CompiledStrategy):
     """Sells what it has bought, as soon as it hears of it."""
 

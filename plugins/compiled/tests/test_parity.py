@@ -49,9 +49,9 @@ class Scripted(CompiledStrategy):
             return
         level, order = price * (1.0 + self.off[line]), -1
         if what == 1:
-            order = ctx.buy(code, size, time_in_force=force)
+            order = ctx.buy(code, size) if force == GTC else ctx.buy(code, size, time_in_force=force)
         elif what == 2:
-            order = ctx.sell(code, size, time_in_force=force)
+            order = ctx.sell(code, size) if force == GTC else ctx.sell(code, size, time_in_force=force)
         elif what == 3:
             order = ctx.buy(code, size, limit=level, time_in_force=force)
         elif what == 4:
@@ -82,6 +82,15 @@ class Scripted(CompiledStrategy):
             for other in range(self.count):
                 self.weights[other] = (self.off[line] * (other + 1)) if ctx.price(other) > 0.0 else np.nan
             ctx.rebalance(self.weights)
+        if 1 <= what <= 2:  # and something else in the same call, before it is known what becomes of it
+            if self.off[line] == 0.1:
+                ctx.buy(code, 1.0)
+            elif self.off[line] == -0.1:
+                ctx.cancel(order)
+            elif self.off[line] == 0.02 and ctx.is_open(order) and ctx.pending(code) >= size:
+                ctx.sell(code, 1.0)
+            elif self.off[line] == -0.02 and ctx.filled(order) == 0.0 and ctx.equity < 10_000.0:
+                ctx.order_target(code, 2.0)
         if order >= 0 and self.orders < len(self.sent):
             self.sent[self.orders] = order
             self.orders += 1
