@@ -732,7 +732,7 @@ class MatchingBroker(Participant):
         head["fills_per_order"] = self._fills_per_order
         self._interrupts = False  # nobody has to be asked again: who walks the rows asks the core at each
         if takes_slips(self._settings, head, self._books):
-            self._slips = Slips(head, self._books, BLANK)
+            self._slips = Slips(head, BLANK)
         return LentCore(
             head=head,
             books=self._books,

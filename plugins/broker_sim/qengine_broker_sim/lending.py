@@ -104,6 +104,7 @@ class LentCore:
         found = {name: entries.place_of(name) for name in _ENTRIES}
         if self._slips is not None:
             self._slips.use()
+            self._books.before_reading(self._slips.write)
             found["submit"] = entries.place_of("slip")
         return found | {"sim": self.sim, "books": self._books.address, "names": address(names), "forms": address(forms)}
 
@@ -111,8 +112,8 @@ class LentCore:
 class Slips:
     """The memory for orders that compiled code keeps on slips (``slips``), and what writes their records."""
 
-    def __init__(self, head: Any, books: Any, blank: Any) -> None:
-        self._head, self._books = head, books
+    def __init__(self, head: Any, blank: Any) -> None:
+        self._head = head  # and not the books, which hold this: a run that is over is to be freed at once
         self._slips, self._records = np.empty(0, SLIP), np.repeat(blank, 2)
         self._kept: list[Any] = []
         self._write: Callable[[int, int], None] | None = None
@@ -127,7 +128,6 @@ class Slips:
         head["submit"] = entries.place_of("submit")
         head["write_slips"], write = entries.address_for("write_slips")
         self._kept, self._write = [write], direct(write)
-        self._books.before_reading(self.write)
 
     def write(self) -> None:
         """Write the records of all orders on slips, and of their fills, before somebody reads them."""
