@@ -34,25 +34,25 @@ _TIMES_IN_FORCE = ("gtc", "ioc", "fok")
 def event_driver(strategy: CompiledStrategy, run: Run) -> StrategyDriver:
     """The driver of an ordinary strategy that calls this one's methods."""
     refuse_several_streams(strategy, run)
-    calls = _Calls(strategy, run)
     methods: dict[str, Any] = {
-        name: _passing_on(calls, name)
+        name: _passing_on(name)
         for name in (*CALLBACKS.values(), "on_slice", "on_fill")
         if overrides(strategy, CompiledStrategy, name)
     }
-    methods["on_start"] = lambda _, ctx: calls.start(ctx)
-    methods["on_stop"] = lambda _, ctx: strategy.on_stop(ctx)
-    made = type(type(strategy).__name__, (Strategy,), methods)
-    return StrategyDriver(made(), run)
+    methods["on_start"] = lambda self, ctx: self.calls.start(ctx)
+    methods["on_stop"] = lambda self, ctx: self.calls.stop(ctx)
+    made: Any = type(type(strategy).__name__, (Strategy,), methods)()
+    made.calls = _Calls(strategy, run)  # not held by the class, which lives until garbage is collected
+    return StrategyDriver(made, run)
 
 
-def _passing_on(calls: _Calls, name: str) -> Callable[..., None]:
+def _passing_on(name: str) -> Callable[..., None]:
     wrap = {"on_slice": _Cross, "on_fill": _Fill}.get(name, _Row)
-    callback = getattr(calls.strategy, name)
 
-    def method(_: Any, __: Context, event: Any) -> None:
+    def method(self: Any, _: Context, event: Any) -> None:
+        calls = self.calls
         if wrap is not _Row or calls.wants(event):
-            callback(calls.context, wrap(event, calls))
+            getattr(calls.strategy, name)(calls.context, wrap(event, calls))
 
     return method
 
@@ -70,6 +70,10 @@ class _Calls:
     def start(self, ctx: Context) -> None:
         self.strategy.on_start(ctx)
         self.context = _Context(ctx, self.run)
+
+    def stop(self, ctx: Context) -> None:
+        self.strategy.on_stop(ctx)
+        self.context = None  # which leads back to here
 
     def wants(self, event: Any) -> bool:
         """Whether the strategy wants a row, of whose block it is told first."""

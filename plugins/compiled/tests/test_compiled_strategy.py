@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ from qengine_compiled import IOC, CompiledStrategy
 from qengine_costs import Delistings, Splits
 from qengine_risk import MaxOrder, StopLoss
 from qengine_strategy import Strategy
-from qengine_strategy.testing import bars, drive
+from qengine_strategy.testing import ListFeed, bars, drive
 
+from qengine_core.engine import Engine
 from qengine_core.errors import ConfigError, QEngineError, RunError
 from qengine_core.plugin import Instrument
 
@@ -154,6 +157,29 @@ def test_an_order_is_sent_before_what_follows_it(which):
         result = drive(Following(lane=lane, which=which), bars([10.0, 11.0, 12.0, 13.0]), cash=55.0)
         left.append((LEFT["said"], result.orders.rows(), result.fills.rows(), result.counts))
     assert left[0] == left[1]
+
+
+def alive():
+    """How many objects of ours there are, by type."""
+    return Counter(type(o).__qualname__ for o in gc.get_objects() if str(type(o).__module__).startswith("qengine"))
+
+
+@LANES
+def test_a_run_is_freed_with_its_result_not_when_the_collector_comes(lane):
+    engine = Engine(feed=ListFeed(rows=bars([10.0, 11.0, 12.0])), strategy=Following(lane=lane, which=8))
+    engine.run()  # so that there is what is kept for the next
+    gc.collect()
+    gc.disable()
+    try:
+        before = alive()
+        result = engine.run()
+        assert result.counts["fills"] == 2
+        assert alive() > before
+        del result
+        left = alive() - before
+    finally:
+        gc.enable()
+    assert not left
 
 
 class Telling(CompiledStrategy):
