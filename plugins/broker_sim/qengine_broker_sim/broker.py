@@ -260,7 +260,7 @@ class MatchingBroker(Participant):
             "by_close": settings.stop_limit != "by-path",
             "judge": head["admission"] == IN_SEQUENCE,
             "cover": head["power"] not in (POWER_OFF, POWER_CASH),
-            "excess": head["power"] >= POWER_REG_T,
+            "margin": head["power"] >= POWER_REG_T,
         }
         for name in [name for name, is_needed in needed.items() if is_needed]:
             head[name], compiled = entries.address_for(name)

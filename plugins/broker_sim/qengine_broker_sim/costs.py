@@ -65,7 +65,7 @@ def _commission_on(sim, order, quantity, price, maker):
 
 
 @inlined
-def concession_of(sim, view, row, order, quantity, price, size, taken):
+def concession_of(sim, view, row, code, side, quantity, price, size, taken):
     """What the slippage model gives away per unit; ``taken`` is how much of the row's ``size`` is gone."""
     head, seen = head_of(sim), view_at(view)
     if head.slippage == 0:
@@ -75,8 +75,8 @@ def concession_of(sim, view, row, order, quantity, price, size, taken):
     if volatility != volatility and seen.kind == 2:
         volatility = _parkinson(cell(seen.buy_low, row, np.nan), cell(seen.sell_high, row, np.nan))
     rates = carray(pointer(head.slippage_rates), head.slippage_size, np.float64)
-    tick = booking.instruments_of(head.books)[order.code].tick_size
-    values = (float(order.side), quantity, price, size, taken, spread, volatility, tick, rates)
+    tick = booking.instruments_of(head.books)[code].tick_size
+    values = (float(side), quantity, price, size, taken, spread, volatility, tick, rates)
     return _slippage_at(head.slippage, values)
 
 

@@ -49,10 +49,10 @@ from qengine_broker_sim.corporate import end_position, split_order
 from qengine_broker_sim.depth import WALK, walk_book
 from qengine_broker_sim.execution import (
     COVER,
-    EXCESS,
     EXECUTE,
     HEED,
     JUDGE,
+    MARGIN,
     SETTLE_BY_TRADE,
     admit,
     advance,
@@ -97,7 +97,7 @@ from qengine_broker_sim.layout import (
     YES,
     ZERO_QUANTITY,
 )
-from qengine_broker_sim.margin import excess_at, margin_of, next_breach
+from qengine_broker_sim.margin import excess_at, margin_of, margin_to_open, next_breach
 from qengine_broker_sim.matching import BY_CLOSES, TANGLE, match_instant, match_stop_limits, match_tangle
 from qengine_broker_sim.power import judge_in_sequence
 from qengine_broker_sim.progress import making
@@ -796,14 +796,15 @@ def _covering(stamp: str) -> Callable[..., Any]:
     return covers
 
 
-def _exceeding(stamp: str) -> Callable[..., Any]:
-    """What a margin account has beyond the initial margins of its positions."""
+def _securing(stamp: str) -> Callable[..., Any]:
+    """What an order ties up in a margin account, and what that has beyond the initial margins of its positions."""
 
-    def excess(sim, account):
+    def margin(sim, account, side, opening, closing, unit, is_at_market):
         _ = stamp
-        return excess_at(sim, account, booking.marks_of(head_of(sim).books), YES)
+        free = excess_at(sim, account, booking.marks_of(head_of(sim).books), YES)
+        return margin_to_open(sim, side, opening, closing, unit, is_at_market != 0), free
 
-    return excess
+    return margin
 
 
 def _tangling(stamp: str) -> Callable[..., Any]:
@@ -882,7 +883,7 @@ _BY_ADDRESS = {
     "execute": (_executing, EXECUTE),
     "judge": (_judging, JUDGE),
     "cover": (_covering, COVER),
-    "excess": (_exceeding, EXCESS),
+    "margin": (_securing, MARGIN),
     "walk": (_walking, WALK),
     "tangle": (_tangling, TANGLE),
     "arrival": (_acting, _ARRIVAL),

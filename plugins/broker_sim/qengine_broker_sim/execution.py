@@ -40,7 +40,7 @@ from qengine_broker_sim.layout import (
     TRAIL_FROM_FILL,
     YES,
 )
-from qengine_broker_sim.margin import covered_by_margin, margin_to_open
+from qengine_broker_sim.margin import covered_by_margin
 from qengine_broker_sim.payment import payable
 from qengine_broker_sim.power import backs
 from qengine_broker_sim.prices import concede, to_tick
@@ -60,10 +60,10 @@ from qengine_broker_sim.trades import add_trade, oldest_against, shrink_trade, t
 __all__ = [
     "COMMISSION",
     "COVER",
-    "EXCESS",
     "EXECUTE",
     "HEED",
     "JUDGE",
+    "MARGIN",
     "SETTLE_BY_TRADE",
     "SLIPPAGE",
     "admit",
@@ -83,7 +83,6 @@ __all__ = [
     "heed",
     "is_open",
     "is_stop_limit",
-    "recall_month",
     "release",
     "resize_children",
     "sent_lots",
@@ -94,6 +93,7 @@ __all__ = [
     "slipped",
     "snap_prices",
     "token_of",
+    "traded_before",
     "whole_lots",
 ]
 
@@ -106,12 +106,13 @@ _trade_at = function_at(*SETTLE_BY_TRADE)
 # By address, where accounts are not plain cash, of which all is reserved.
 JUDGE = (types.int64, (types.int64, types.int64, _F8, types.int64))
 COVER = (types.Tuple((_F8, types.int64)), (*[types.int64] * 2, *[_F8] * 5))
-EXCESS = (_F8, (types.int64, types.int64))
-_judge_at, _cover_at, _excess_at = function_at(*JUDGE), function_at(*COVER), function_at(*EXCESS)
+MARGIN = (types.UniTuple(_F8, 2), (*[types.int64] * 3, *[_F8] * 3, types.int64))
+_judge_at, _cover_at, _margin_at = function_at(*JUDGE), function_at(*COVER), function_at(*MARGIN)
 # By address, where orders are tied to one another.
 HEED = (types.void, (*[types.int64] * 4, _F8, *[types.int64] * 3))
 _kin_at = function_at(*HEED)
 _FILLS = np.int64(-1)  # in place of a reason
+_NO_ROW = np.int64(0)  # nor a view, where an order ends without one
 
 _DUST = 1e-9
 _SLACK = 1 + 1e-9
@@ -196,8 +197,9 @@ def asked_of(sim, order, mark):
     owner = booking.accounts_of(books)[account]
     is_at_market = limit != limit and order.trigger != order.trigger
     if head.power >= POWER_REG_T:
-        amount = margin_to_open(sim, order, opening, quantity - opening, unit, is_at_market)
-        free = _excess_at(head.excess, (np.int64(sim), np.int64(account)))
+        where = np.int64(sim), np.int64(account), np.int64(order.side)
+        how_much = opening, quantity - opening, unit, np.int64(is_at_market)
+        amount, free = _margin_at(head.margin, (*where, *how_much))
         if opening > 0 and amount > (free - owner.reserved) * _SLACK:
             return INSUFFICIENT_MARGIN, 0.0
     elif opening > 0:
@@ -336,19 +338,21 @@ def month_of(day):
 
 
 @inlined
-def recall_month(sim, order, now):
-    """At an order's first fill: what the account has traded in this month so far, which only commissions ask for."""
+def traded_before(sim, account, now):
+    """At an order's first fill: quantity and value that its account has traded in this month so far.
+
+    Only commissions ask for them: without one they are 0.
+    """
     if head_of(sim).commission == 0:
-        return
-    owner, day = booking.accounts_of(head_of(sim).books)[order.account], now // _DAY
+        return 0.0, 0.0
+    owner, day = booking.accounts_of(head_of(sim).books)[account], now // _DAY
     if owner.day != day:
         month, owner.day = month_of(day), day
         if owner.month != month:
             owner.month = month
             owner.month_quantity = 0.0
             owner.month_notional = 0.0
-    order.prior_quantity = owner.month_quantity
-    order.prior_notional = owner.month_notional
+    return owner.month_quantity, owner.month_notional
 
 
 @inner
@@ -400,7 +404,7 @@ def settle_part(sim, view, row, index, base, size, taken, most, at_market, all_o
         return _trade_at(head.by_trade, (*where, float(base), float(quantity), float(size), float(taken)))
     price = slipped(sim, view, row, order, quantity, base, size, taken)
     if order.filled == 0.0:
-        recall_month(sim, order, now)
+        order.prior_quantity, order.prior_notional = traded_before(sim, order.account, now)
     is_maker = order.limit == order.limit and not at_market
     fee = fee_of(sim, order, quantity, price, is_maker)
     covered, reason = covered_of(sim, order, quantity, price, fee)
@@ -420,7 +424,8 @@ def covers_all(sim, view, row, index, quantity, price):
     """Whether the account can take all of a fill that is still to be made of several parts, ``price`` on average."""
     order = orders_of(sim)[index]
     if order.filled == 0.0:
-        recall_month(sim, order, times_at(view_at(view).ts)[row])
+        now = times_at(view_at(view).ts)[row]
+        order.prior_quantity, order.prior_notional = traded_before(sim, order.account, now)
     return covered_of(sim, order, quantity, price, fee_of(sim, order, quantity, price, NO))[0] >= quantity
 
 
@@ -428,7 +433,7 @@ def covers_all(sim, view, row, index, quantity, price):
 def slipped(sim, view, row, order, quantity, base, size, taken):
     """The price after slippage, within the bar's range if it is clipped, and never beyond a limit."""
     head = head_of(sim)
-    concession = concession_of(sim, view, row, order, quantity, base, size, taken)
+    concession = concession_of(sim, view, row, order.code, order.side, quantity, base, size, taken)
     if concession == 0.0 or (order.parent >= 0 and not head.exits_slip):
         return base
     seen = view_at(view)
@@ -439,14 +444,14 @@ def slipped(sim, view, row, order, quantity, base, size, taken):
 
 
 @inlined
-def book(sim, order, quantity, price, fee):
+def book(sim, account, code, side, quantity, price, fee):
     """What a fill does to its account: what was traded this month, cash and position."""
     books = head_of(sim).books
     if head_of(sim).commission:
-        owner = booking.accounts_of(books)[order.account]
+        owner = booking.accounts_of(books)[account]
         owner.month_quantity += quantity
-        owner.month_notional += abs(price) * quantity * booking.unit_value(books, order.code)
-    booking.book_fill(books, order.account, order.code, order.side, quantity, price, fee)
+        owner.month_notional += abs(price) * quantity * booking.unit_value(books, code)
+    booking.book_fill(books, account, code, side, quantity, price, fee)
 
 
 @inlined
@@ -473,7 +478,7 @@ def fill_order(sim, view, row, index, quantity, price, concession, fee, now, is_
     fill.quantity, fill.price, fill.commission, fill.slippage = quantity, price, fee, concession
     fill.code, fill.account, fill.side, fill.maker = order.code, order.account, order.side, is_maker
     fill.fx_rate = booking.rate_of(books, order.code)
-    book(sim, order, quantity, price, fee)
+    book(sim, order.account, order.code, order.side, quantity, price, fee)
     if head.announces:
         event = events_of(sim)[head.event_count]
         event.ts, event.order, event.fill, event.state, event.reason = now, index, number, 0, 0
@@ -492,7 +497,7 @@ def close(sim, index, state, reason, now):
     """End an order that has not filled to the end, and what hangs on it."""
     _end(sim, index, state, reason, now)
     if orders_of(sim)[index].tied:
-        _tell_kin(sim, 0, 0, index, 0.0, YES, now, reason)
+        _tell_kin(sim, _NO_ROW, _NO_ROW, index, 0.0, YES, now, reason)
 
 
 @inner
@@ -538,7 +543,7 @@ def settle_by_trade(sim, view, row, index, base, quantity, size, taken):
     head, order = head_of(sim), orders_of(sim)[index]
     now = times_at(view_at(view).ts)[row]
     if order.filled == 0.0:
-        recall_month(sim, order, now)
+        order.prior_quantity, order.prior_notional = traded_before(sim, order.account, now)
     own = order.parent if order.parent >= 0 and orders_of(sim)[order.parent].side != order.side else -1
     left, gone = quantity, taken
     while left > 0.0:
@@ -564,7 +569,7 @@ def _open_trade(sim, view, row, index, base, quantity, size, taken, now):
     """Open a trade if the account allows, and let its exits act; return the quantity opened."""
     head, order = head_of(sim), orders_of(sim)[index]
     if head.opening_only:  # a spread: neither a limit nor the bar's range bounds it
-        price = base + order.side * concession_of(sim, view, row, order, quantity, base, size, taken)
+        price = base + order.side * concession_of(sim, view, row, order.code, order.side, quantity, base, size, taken)
     else:
         price = slipped(sim, view, row, order, quantity, base, size, taken)
     fee = fee_of(sim, order, quantity, price, NO)

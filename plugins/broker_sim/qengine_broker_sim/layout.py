@@ -287,8 +287,8 @@ HEAD = np.dtype(
         ("by_trade", "i8"),  # the one that settles a fill where positions are made of trades (0: they are not)
         ("stand", "i8"),  # the one that keeps places in the exchange's queue (0: the run has none)
         # Of accounts that are not plain cash (else 0): what judges orders in sequence, what says how much of a fill is
-        # covered, and what is left of equity beyond all margins.
-        *((name, "i8") for name in ("judge", "cover", "excess")),
+        # covered, and what tells the margin of an order and what is free for it.
+        *((name, "i8") for name in ("judge", "cover", "margin")),
         ("by_close", "i8"),  # the one that matches stop-limits by the close (0: the path decides)
         ("kin", "i8"),  # the one that tells orders what those have done that they are tied to (0: none is tied yet)
         ("tangle", "i8"),  # the one that leads orders along the path inside a bar (0: none of them needs it yet)

@@ -68,11 +68,11 @@ def excess_at(sim, account, marks, is_initial):
 
 
 @inner
-def margin_to_open(sim, order, opening, closing, unit, is_at_market):
+def margin_to_open(sim, side, opening, closing, unit, is_at_market):
     """What an order will tie up: the initial margin of what it opens, less that of what it closes at market."""
     head = head_of(sim)
-    needed = opening * unit * _rate(head, order.side, YES)
-    return needed - closing * unit * _rate(head, -order.side, YES) if is_at_market else needed
+    needed = opening * unit * _rate(head, side, YES)
+    return needed - closing * unit * _rate(head, -side, YES) if is_at_market else needed
 
 
 @inner

@@ -39,7 +39,7 @@ _STRIDE = 64
 
 # The heaps of a queue.
 _HEAPS = 5
-_LIST = np.int64(4)
+_BUY_DOWN, _BUY_UP, _SELL_DOWN, _SELL_UP, _LIST = (np.int64(heap) for heap in range(_HEAPS))
 
 
 head_of = record_at("simulator", HEAD, changes=CHANGES)
@@ -241,7 +241,7 @@ def _reach(queue, heap):
 def find_concerned(sim, queue):
     """Write down, by age, all orders of a queue that the instant may concern; return how many."""
     orders, found, tops = orders_of(sim), times_at(head_of(sim).found), times_at(queue.tops)
-    count, place = 0, 0
+    count, place = np.int64(0), 0
     for heap in range(_HEAPS):
         reach = _reach(queue, heap)
         if tops[heap] >= 0 and orders[tops[heap]].level >= reach:
@@ -387,8 +387,8 @@ def summarise(sim, queue):
     orders, forms = orders_of(sim), forms_of(sim)
     queue.stale = 0
     if queue.always == 0:  # else prices do not matter
-        queue.buy_down, queue.buy_up = _nearest(sim, queue, 0), -_nearest(sim, queue, 1)
-        queue.sell_down, queue.sell_up = _nearest(sim, queue, 2), -_nearest(sim, queue, 3)
+        queue.buy_down, queue.buy_up = _nearest(sim, queue, _BUY_DOWN), -_nearest(sim, queue, _BUY_UP)
+        queue.sell_down, queue.sell_up = _nearest(sim, queue, _SELL_DOWN), -_nearest(sim, queue, _SELL_UP)
     queue.after = queue.since if _has_any(queue) else _NEVER
     index = times_at(queue.tops)[_LIST]
     while index >= 0:

@@ -20,11 +20,11 @@ from qengine_broker_sim.execution import (
     asked_of,
     book,
     covered_of,
-    recall_month,
     sent_lots,
     set_aside,
     slipped,
     token_of,
+    traded_before,
     whole_lots,
 )
 from qengine_broker_sim.layout import ACCEPTED, BLANK, FILLED, NEXT_CLOSE, NO, NO_REASON, ORDER, SLIP, YES
@@ -49,6 +49,7 @@ _write_at, _submit_at = function_at(*WRITE), function_at(*SUBMIT)
 
 # Of the two records beside the slips: the order that is open, and one of which nothing is said.
 _OPEN, _BLANK = 0, 1
+_ACCOUNT, _CODE = np.int64(0), np.int64(0)  # there is one of each
 
 
 _slips_at = records_at("slips", SLIP)
@@ -108,7 +109,7 @@ def send_on_slip(sim, seen_by, row, now, side, quantity):
     if head.open or head.pauses or head.announces:
         return np.int64(-1)
     _begin(sim)
-    quantity = sent_lots(sim, 0, quantity)
+    quantity = sent_lots(sim, _CODE, quantity)
     if not quantity > 0:
         return np.int64(-1)
     booking.mark_up_to(head.books, seen_by, row)
@@ -152,7 +153,7 @@ def settle_slip(sim, view, row):
     size = cell(seen.buy_size if order.side > 0 else seen.sell_size, row, np.inf)
     quantity = whole_lots(order.quantity, booking.instruments_of(books)[0].lot_size)
     price = slipped(sim, view, row, order, quantity, base, size, 0.0)
-    recall_month(sim, order, now)
+    order.prior_quantity, order.prior_notional = traded_before(sim, _ACCOUNT, now)
     fee = fee_of(sim, order, quantity, price, NO)
     covered, reason = covered_of(sim, order, quantity, price, fee)
     rules = booking.head_of(books)
@@ -161,7 +162,7 @@ def settle_slip(sim, view, row):
         let_rest(sim)
         return np.int64(-1)
     rules.fill_count += 1
-    book(sim, order, quantity, price, fee)
+    book(sim, _ACCOUNT, _CODE, order.side, quantity, price, fee)
     slip = _slips_of(sim)[head.slip_count]
     slip.submitted_ts, slip.ts, slip.token = order.submitted_ts, now, token_of(view, row)
     slip.quantity, slip.price = order.side * quantity, price
@@ -208,7 +209,7 @@ def write_slips(sim):
         slip, index = _slips_of(sim)[number], head.slip_order + number
         orders[index] = _records_of(sim)[_BLANK]
         _write_order(orders[index], slip)
-        _write_fill(booking.fills_of(books)[head.slip_fill + number], index, slip, booking.rate_of(books, 0))
+        _write_fill(booking.fills_of(books)[head.slip_fill + number], index, slip, booking.rate_of(books, _CODE))
     head.slip_count = 0
 
 

@@ -34,6 +34,7 @@ _REBALANCE = (_I8, (*[_I8] * 9,))
 _submit_at, _cancel_at, _pending_at = function_at(*SUBMIT), function_at(*_CANCEL), function_at(*_PENDING)
 _target_at, _rebalance_at = function_at(*_TARGET), function_at(*_REBALANCE)
 
+_ACCOUNT, _ONE = np.int64(0), np.int64(1)
 _REQUESTED = np.int64(REASONS.index("requested"))
 _EQUITY, _CASH, _PRICE, _WORKING = (np.int64(number) for number in range(4))
 
@@ -69,7 +70,7 @@ def _sending(stamp: str) -> Any:
         at = lane_at(lane)
         send_noted(at)
         _check_code(at, code)
-        _check_room(at.sim, at, 1)
+        _check_room(at.sim, at, _ONE)
         if not 0.0 <= quantity <= MOST:
             raise ValueError("the quantity of an order must be a finite number >= 0")
         if limit <= 0.0 or trigger <= 0.0 or trail <= 0.0:
@@ -123,12 +124,12 @@ def _asking(stamp: str) -> Any:
             if not head_of(at.sim).counts_open:  # as Broker.pending has it
                 return 0.0
             make_whole(at.sim, NO)  # what is open on a slip is in no queue
-            return _pending_at(at.pending, (at.sim, np.int64(0), np.int64(code)))
+            return _pending_at(at.pending, (at.sim, _ACCOUNT, np.int64(code)))
         booking.mark_up_to(at.books, at.seen, at.row)
         if what == _EQUITY:
-            return booking.equity_of(at.books, 0)
+            return booking.equity_of(at.books, _ACCOUNT)
         if what == _CASH:
-            return booking.cash_of(at.books, 0)
+            return booking.cash_of(at.books, _ACCOUNT)
         _check_code(at, code)
         return booking.marks_of(at.books)[code]
 
@@ -142,10 +143,10 @@ def _targeting(stamp: str) -> Any:
         at = lane_at(lane)
         send_noted(at)
         _check_code(at, code)
-        _check_room(at.sim, at, 1)
+        _check_room(at.sim, at, _ONE)
         make_whole(at.sim, NO)  # what is open on a slip is in no queue
         now = times_at(at.ts)[at.row]
-        where = at.sim, at.seen, at.row, now, at.submit, np.int64(0), np.int64(code)
+        where = at.sim, at.seen, at.row, now, at.submit, _ACCOUNT, np.int64(code)
         index = _target_at(at.target, (*where, np.int64(what), amount))
         if index == NO_PRICE_YET:
             raise ValueError("an instrument has no price yet, so a target in money cannot be sized")
@@ -170,7 +171,7 @@ def _rebalancing(stamp: str) -> Any:
         _check_room(at.sim, at, count)
         make_whole(at.sim, NO)  # what is open on a slip is in no queue
         now = times_at(at.ts)[at.row]
-        where = at.sim, at.seen, at.row, now, at.submit, np.int64(0)
+        where = at.sim, at.seen, at.row, now, at.submit, _ACCOUNT
         sent = _rebalance_at(at.rebalance, (*where, weights, at.sent, np.int64(count)))
         if sent < 0:
             raise ValueError("an instrument has no price yet, so a target in money cannot be sized")
@@ -201,7 +202,7 @@ def _order_method(name: str, side: int) -> None:
         def trade(ctx, instrument, quantity, limit=_NAN, stop=_NAN, trail=_NAN, trail_fraction=_NAN, time_in_force=GTC):
             lane = address_of_lane(ctx)
             at = lane_at(lane)
-            if note(at, instrument, side, quantity):
+            if note(at, instrument, np.int64(side), quantity):
                 return head_of(at.sim).order_count
             values, how = (float(quantity), _NAN, _NAN, _NAN), (np.int64(0), np.int64(time_in_force))
             return _send_at(at.send, (lane, np.int64(instrument), np.int64(side), *values, *how))

@@ -134,7 +134,7 @@ def equity_nb(
     several currencies balance and rate of each. Returns the number of samples.
     """
     pairs, _, _, _, units = several
-    fill_rows, written, fill, row = fills[0], 0, 0, start - 1
+    fill_rows, written, fill, row = fills[0], np.int64(0), np.int64(0), start - 1
     due, last = next_ts
     upcoming = fill_rows[0] if len(fill_rows) else stop  # the row of the next fill
     while (row := row + 1) < stop:

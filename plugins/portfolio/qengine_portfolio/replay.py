@@ -14,6 +14,7 @@ from numba import from_dtype, njit, types
 
 from qengine_portfolio import books, native
 from qengine_portfolio.books import FILL
+from qengine_portfolio.native import inner
 
 __all__ = ["COST", "LOT", "STEP", "TRIP", "replay"]
 
@@ -64,7 +65,7 @@ _FILLS = types.Array(from_dtype(FILL), 1, "C", readonly=True)
 _F8 = types.Array(types.float64, 1, "C", readonly=True)
 
 
-@njit
+@inner
 def _describe(trips, written, fill, side, entry_ts, quantity, entry_price, entry_value, commission, multiplier):
     """Write one round trip down, if there is room for any; return how many there are now."""
     if len(trips) == 0:
@@ -80,7 +81,7 @@ def _describe(trips, written, fill, side, entry_ts, quantity, entry_price, entry
     return written + 1
 
 
-@njit
+@inner
 def _close_average(cost, trips, written, fill, closed, paid, multiplier):
     """Close a part of everything there is. Commission is shared out by quantity."""
     share = cost.commission * (closed / abs(cost.quantity))
@@ -95,7 +96,7 @@ def _close_average(cost, trips, written, fill, closed, paid, multiplier):
     return written
 
 
-@njit
+@inner
 def _close_lots(cost, lots, fills, trips, written, fill, closed, paid, multiplier):
     """Close lots from the first on, a round trip each."""
     side = 1 if cost.quantity > 0 else -1
@@ -123,7 +124,7 @@ def _close_lots(cost, lots, fills, trips, written, fill, closed, paid, multiplie
     return written
 
 
-@njit
+@inner
 def _open_lot(cost, lots, number, size, commission, method):
     """A lot of its own for what a fill opened: closed after all others (FIFO), or before them (LIFO)."""
     lot = lots[number]
@@ -139,7 +140,7 @@ def _open_lot(cost, lots, number, size, commission, method):
         cost.last = number
 
 
-@njit
+@inner
 def _average_lots(cost, lots, fills):
     """The averages over what is open; of a single lot, its own price to the last bit."""
     first = cost.first
@@ -153,7 +154,7 @@ def _average_lots(cost, lots, fills):
         cost.average_value = cost.value_sum / abs(cost.quantity)
 
 
-@njit
+@inner
 def _open(cost, held, size, price, value):
     """Average an entry in."""
     before = abs(held)
@@ -164,14 +165,14 @@ def _open(cost, held, size, price, value):
         cost.average_value = (cost.average_value * before + value * size) / (before + size)
 
 
-@njit
+@inner
 def _empty(cost):
     cost.quantity = cost.average_price = cost.average_value = cost.commission = 0.0
     cost.price_sum = cost.value_sum = 0.0
     cost.first = cost.last = -1
 
 
-@njit
+@inner
 def _split(fill, multiplier, method, cost, lots):
     """Scale a position and its lots; of what is paid for in cash the cost is realised, as a loss."""
     before, ratio = cost.quantity, fill.slippage
@@ -192,7 +193,7 @@ def _split(fill, multiplier, method, cost, lots):
     cost.value_sum *= after / before / ratio
 
 
-@njit
+@inner
 def _apply(fills, number, multiplier, method, cost, lots, trips, written):
     """Let one fill close, then open; return how many round trips there are now."""
     fill = fills[number]
@@ -249,7 +250,7 @@ def _entry(stamp: str) -> Any:
         closes and opens by how much it does of each.
         """
         _ = stamp
-        written, count = 0, len(multipliers)
+        written, count = np.int64(0), len(multipliers)
         for number in range(start, len(fills)):
             fill = fills[number]
             cost = costs[fill.account * count + fill.code]
