@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numba import types
 from qengine_portfolio import booking
-from qengine_portfolio.native import floats_at, function_at, inlined, inner, times_at
+from qengine_portfolio.native import floats_at, function_at, inlined, inner, merged, times_at
 from qengine_portfolio.records import place_of
 
 from qengine_broker_sim.costs import COMMISSION, SLIPPAGE, cell, concession_of, fee_of
@@ -379,7 +379,7 @@ def execute_part(sim, view, row, index, base, size, taken, at_market, most, all_
     return _execute_at(head_of(sim).execute, (*where, *how_much, np.int64(at_market), np.int64(all_or_none)))
 
 
-@inner
+@merged
 def settle_part(sim, view, row, index, base, size, taken, most, at_market, all_or_none):
     """What ``execute_part`` does."""
     head, order, seen = head_of(sim), orders_of(sim)[index], view_at(view)

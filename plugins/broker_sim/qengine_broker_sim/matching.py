@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import from_dtype, types
 from qengine_portfolio import booking
-from qengine_portfolio.native import codes_at, floats_at, function_at, inner, times_at
+from qengine_portfolio.native import codes_at, floats_at, function_at, inner, merged, times_at
 
 from qengine_broker_sim.chance import must_penetrate
 from qengine_broker_sim.depth import trade
@@ -85,7 +85,7 @@ _stand_at = function_at(*STAND)
 _ORDER = from_dtype(ORDER)
 
 
-@inner
+@merged
 def match_instant(sim, view, start):
     """Match every row that shares the timestamp of row ``start``; return the row after the last of them.
 

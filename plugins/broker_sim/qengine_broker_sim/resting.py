@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from qengine_portfolio.booking import view_at
-from qengine_portfolio.native import codes_at, floats_at, inner, times_at
+from qengine_portfolio.native import codes_at, floats_at, inner, merged, times_at
 from qengine_portfolio.records import record_at, records_at
 
 from qengine_broker_sim.layout import AT_CLOSE, AT_OPEN, CHANGES, EVENT, FOK, FORM, HEAD, IOC, ORDER, QUEUE
@@ -237,7 +237,7 @@ def _reach(queue, heap):
     return -queue.sell_high if heap == 3 else -_INF
 
 
-@inner
+@merged
 def find_concerned(sim, queue):
     """Write down, by age, all orders of a queue that the instant may concern; return how many."""
     orders, found, tops = orders_of(sim), times_at(head_of(sim).found), times_at(queue.tops)
@@ -396,7 +396,7 @@ def summarise(sim, queue):
         index = orders[index].left
 
 
-@inner
+@merged
 def _search_one(sim, view, queue, start, stop):
     """The search where the run has one instrument: nothing is looked up per row."""
     seen = view_at(view)
@@ -439,7 +439,7 @@ def _is_beyond(price, bounds):
     return (price <= bounds[0]) | (price >= bounds[1])
 
 
-@inner
+@merged
 def next_match(sim, view, start, stop):
     """The first row in ``[start, stop)`` that may concern an order of its instrument, or ``stop``."""
     head, queues, seen = head_of(sim), queues_of(sim), view_at(view)

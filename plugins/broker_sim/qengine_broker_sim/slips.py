@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 from qengine_portfolio import booking
-from qengine_portfolio.native import floats_at, function_at, inlined, inner, times_at
+from qengine_portfolio.native import floats_at, function_at, inlined, inner, merged, times_at
 from qengine_portfolio.records import record_at, records_at
 
 from qengine_broker_sim.costs import cell, fee_of
@@ -102,7 +102,7 @@ def slip_or_send(sim, seen_by, row, now, code, side, quantity, limit, trigger, f
     return _submit_at(head_of(sim).submit, (*where, float(quantity), float(limit), float(trigger), *how))
 
 
-@inlined
+@merged
 def send_on_slip(sim, seen_by, row, now, side, quantity):
     """Send an order at market on a slip, if nothing else is open and the account admits it; return its index, or -1."""
     head, order = head_of(sim), _open_order(sim)
@@ -135,7 +135,7 @@ def _begin(sim):
         head.slip_order, head.slip_fill = head.order_count, fills
 
 
-@inlined
+@merged
 def settle_slip(sim, view, row):
     """Fill the order that is open on the row after it was sent; return the row after that.
 

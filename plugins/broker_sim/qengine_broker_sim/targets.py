@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numba import types
 from qengine_portfolio import booking
-from qengine_portfolio.native import carray, floats_at, function_at, inner, pointer
+from qengine_portfolio.native import carray, floats_at, function_at, inner, merged, pointer
 
 from qengine_broker_sim.costs import COMMISSION
 from qengine_broker_sim.resting import draft_of, forms_of, head_of, orders_of, queues_of
@@ -144,7 +144,7 @@ def towards(sim, view, row, now, send, account, code, what, amount):
     return _trade_value(sim, view, row, now, send, account, code, amount)
 
 
-@inner
+@merged
 def rebalance(sim, view, row, now, send, account, weights, sent):
     """Bring every instrument whose weight is a number to that fraction of equity, sales first; return how many orders.
 

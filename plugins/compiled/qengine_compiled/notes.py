@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from qengine_broker_sim.slips import send_on_slip
 from qengine_broker_sim.targets import SUBMIT
-from qengine_portfolio.native import function_at, inlined, inner, times_at
+from qengine_portfolio.native import function_at, inner, merged, times_at
 
 __all__ = ["MOST", "note", "send_noted", "send_noted_on_slip"]
 
@@ -18,7 +18,7 @@ MOST = np.finfo(np.float64).max
 _submit_at = function_at(*SUBMIT)
 
 
-@inlined
+@merged
 def note(at, code, side, quantity):
     """Note an order down, if that can be done and nothing is noted; return whether it was."""
     if at.notes == 0 or at.noted or code != 0 or not 0.0 <= quantity <= MOST:
@@ -38,7 +38,7 @@ def send_noted(at):
         _submit_at(at.submit, (*where, at.noted_quantity, np.nan, np.nan, *how))
 
 
-@inlined
+@merged
 def send_noted_on_slip(at):
     """The same, for whoever is to settle it: without a call by address, where it can be kept on a slip."""
     side = at.noted

@@ -14,7 +14,7 @@ from qengine_broker_sim.layout import HEAR, SAY
 from qengine_broker_sim.resting import head_of
 from qengine_broker_sim.slips import settle_slip
 from qengine_portfolio import booking
-from qengine_portfolio.native import function_at, inlined, inner, times_at
+from qengine_portfolio.native import function_at, inner, merged, times_at
 
 from qengine_compiled.lane import lane_at
 from qengine_compiled.notes import send_noted, send_noted_on_slip
@@ -56,7 +56,7 @@ def _tell_fills(lane, row):
             _call_at(at.on_fill, (at.memory, lane, lane, number))
 
 
-@inlined
+@merged
 def _match_up_to(lane, row, stop):
     """Match the rows before ``stop`` that concern resting orders; return a row that Python is needed for, or -1."""
     at, head = lane_at(lane), head_of(lane_at(lane).sim)
@@ -77,7 +77,7 @@ def _match_up_to(lane, row, stop):
     return -1
 
 
-@inlined
+@merged
 def _show(lane, row, stop):
     """Call the strategy for a row, and for those after it while it wants each, sends nothing, and nothing rests.
 

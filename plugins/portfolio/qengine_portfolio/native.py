@@ -54,6 +54,7 @@ __all__ = [
     "inlined",
     "inner",
     "live",
+    "merged",
     "pointer",
     "pointer_to",
     "stamp_of",
@@ -67,6 +68,10 @@ inner: Any = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)  # type: ignor
 # The same, and part of whatever calls it: what few functions call for every order or fill. Elsewhere it is compiled in
 # vain, again and again.
 inlined: Any = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)  # type: ignore[call-overload]
+
+# A function of few callers, one each in what is compiled together: they take it over before they are compiled. Else all
+# of it would be compiled by itself, and once more in each.
+merged: Any = njit(inline="always")
 
 # What a model's parameters are to compiled code.
 cgutils: Any = _cgutils
