@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import attrs
@@ -58,9 +60,11 @@ def open_tables(feed: TableFeed, name: str, parts: Sequence[Part]) -> TableSourc
             checks.found("empty", f"{layout.part.label} is empty: expected at least one row of data")
     checks.report()
     held = [(layout, count) for layout, count in zip(layouts, counts, strict=True) if count]
-    found = [_names(layout) for layout, _ in held]
-    names = _chosen(feed, sorted(set().union(*found)))
-    first = [_first_instant(layout, stamps, names) for layout, _ in held]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        each = pool.map if len(held) > 1 else map
+        found = list(each(_names, [layout for layout, _ in held]))
+        names = _chosen(feed, sorted(set().union(*found)))
+        first = list(each(lambda table: _first_instant(table[0], stamps, names), held))
     tables = [
         _Table(layout=layout, rows=rows, several=len(own) > 1, first=instant, starts_earliest=is_earliest)
         for (layout, rows), own, (instant, is_earliest) in zip(held, found, first, strict=True)
