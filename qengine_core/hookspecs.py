@@ -31,6 +31,7 @@ from qengine_core.roles import (
     RunnerSpec,
     SlippageSpec,
     StrategySpec,
+    WarmupSpec,
 )
 
 if TYPE_CHECKING:
@@ -162,6 +163,11 @@ class Specs:
         raise NotImplementedError
 
     @hookspec
+    def qengine_warmups(self) -> Iterable[WarmupSpec]:
+        """Announce what can be compiled ahead of the first run."""
+        raise NotImplementedError
+
+    @hookspec
     def qengine_run_started(self, context: RunContext) -> None:
         """The composition is complete; no feed is open yet and nothing has run."""
 
@@ -198,6 +204,7 @@ REGISTRATION_HOOKS: Mapping[str, type[ComponentSpec[Any]]] = {
     "qengine_runners": RunnerSpec,
     "qengine_profiles": ProfileSpec,
     "qengine_commands": CommandSpec,
+    "qengine_warmups": WarmupSpec,
 }
 if set(REGISTRATION_HOOKS) != set(_hooks(returns=True)):
     raise AssertionError("REGISTRATION_HOOKS must name every registration hook of Specs")
@@ -260,6 +267,9 @@ class Implements:
 
     def commands(self, function: Announcing[CommandSpec]) -> Announcing[CommandSpec]:
         return cast("Announcing[CommandSpec]", _mark(function, "qengine_commands"))
+
+    def warmups(self, function: Announcing[WarmupSpec]) -> Announcing[WarmupSpec]:
+        return cast("Announcing[WarmupSpec]", _mark(function, "qengine_warmups"))
 
     def run_started(self, function: Callable[[RunContext], None]) -> Callable[[RunContext], None]:
         return cast("Callable[[RunContext], None]", _mark(function, "qengine_run_started"))

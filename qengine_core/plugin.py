@@ -46,6 +46,8 @@ from qengine_core.roles import (
     SlippageSpec,
     StrategyComponent,
     StrategySpec,
+    Warmup,
+    WarmupSpec,
 )
 from qengine_core.vocabulary import (
     BAR,
@@ -139,6 +141,8 @@ __all__ = [
     "StrategyComponent",
     "StrategySpec",
     "TimeInForce",
+    "Warmup",
+    "WarmupSpec",
     "component",
     "did_you_mean",
     "hookimpl",

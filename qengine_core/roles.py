@@ -68,6 +68,8 @@ __all__ = [
     "SlippageSpec",
     "StrategyComponent",
     "StrategySpec",
+    "Warmup",
+    "WarmupSpec",
 ]
 
 
@@ -469,6 +471,18 @@ class Command(Protocol):
         ...
 
 
+class Warmup(Protocol):
+    """Has what a plugin compiles ready before a run waits for it: ``qengine warmup`` asks for all of it."""
+
+    def parts(self) -> Sequence[str]:
+        """Names of what can be compiled by itself, the slowest first."""
+        ...
+
+    def compile(self, part: str) -> None:
+        """Compile a part as a run would, and leave it where runs look for it. Called in a process of its own."""
+        ...
+
+
 C = TypeVar("C", covariant=True)
 
 
@@ -540,6 +554,10 @@ class RunnerSpec(ComponentSpec[Runner]):
 
 class CommandSpec(ComponentSpec[Command]):
     kind = "command"
+
+
+class WarmupSpec(ComponentSpec[Warmup]):
+    kind = "warmup"
 
 
 class ProfileSpec(ComponentSpec[Profile]):

@@ -39,6 +39,7 @@ from qengine_core.testing import (
     check_order_type,
     check_risk_rule,
     check_slippage,
+    check_warmup,
 )
 from qengine_core.testing.conformance import check_record
 from qengine_core.testing.sandbox import plugin_sandbox
@@ -50,6 +51,7 @@ CHECKS = {
     "feed": check_feed,
     "calendar": check_calendar,
     "financing": check_financing,
+    "warmup": check_warmup,
     "risk": check_risk_rule,
 }
 
@@ -124,6 +126,7 @@ ENTRIES = [
         "risk",
         "runner",
         "slippage",
+        "warmup",
     )
     for entry in Plugins.discover().all(kind)
     if (kind, entry.spec.name) not in ELSEWHERE
@@ -167,6 +170,31 @@ def test_the_kit_catches_an_unlawful_latency(first, later, sentence):
     check_latency(Stumbling())
     with pytest.raises(AssertionError, match=sentence):
         check_latency(Stumbling(first=first, later=later))
+
+
+@component
+class Warming:
+    """Something to compile."""
+
+    names: tuple[str, ...] = param(default=("one", "two"), help="Its parts.")
+    takes_any: bool = param(default=False, help="Whether it compiles what is not there.")
+
+    def parts(self):
+        return self.names
+
+    def compile(self, part):
+        if part not in self.names and not self.takes_any:
+            raise KeyError(part)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [({"names": ()}, "there is no part"), ({"names": ("a", "a")}, "named twice"), ({"takes_any": True}, "any name")],
+)
+def test_the_kit_catches_unlawful_parts_to_compile(settings, sentence):
+    check_warmup(Warming())
+    with pytest.raises(AssertionError, match=sentence):
+        check_warmup(Warming(**settings))
 
 
 @pytest.mark.parametrize("kind", ["bar", "trade", "quote"])

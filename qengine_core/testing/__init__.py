@@ -14,6 +14,7 @@ from qengine_core.testing.conformance import (
     PluginLaws,
     RiskRuleLaws,
     SlippageLaws,
+    WarmupLaws,
     check_calendar,
     check_commission,
     check_component,
@@ -23,6 +24,7 @@ from qengine_core.testing.conformance import (
     check_order_type,
     check_risk_rule,
     check_slippage,
+    check_warmup,
 )
 from qengine_core.testing.financing import FinancingLaws, check_financing
 from qengine_core.testing.sandbox import plugin_sandbox
@@ -37,6 +39,7 @@ __all__ = [
     "PluginLaws",
     "RiskRuleLaws",
     "SlippageLaws",
+    "WarmupLaws",
     "check_calendar",
     "check_commission",
     "check_component",
@@ -47,5 +50,6 @@ __all__ = [
     "check_order_type",
     "check_risk_rule",
     "check_slippage",
+    "check_warmup",
     "plugin_sandbox",
 ]

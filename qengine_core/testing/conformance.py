@@ -41,6 +41,7 @@ __all__ = [
     "PluginLaws",
     "RiskRuleLaws",
     "SlippageLaws",
+    "WarmupLaws",
     "check_calendar",
     "check_commission",
     "check_component",
@@ -50,6 +51,7 @@ __all__ = [
     "check_order_type",
     "check_risk_rule",
     "check_slippage",
+    "check_warmup",
     "run_laws",
 ]
 
@@ -490,6 +492,25 @@ class LatencyLaws(ComponentLaws):
             assert forth == back[::-1], f"{leg}() answers differently when asked in another order."
 
 
+class WarmupLaws(ComponentLaws):
+    """The laws of what is compiled ahead: every part of it is compiled, in this process."""
+
+    def test_every_part_has_a_name_of_its_own_and_compiles(self) -> None:
+        parts = self.model.parts()
+        assert parts, "there is no part: a plugin that compiles nothing announces nothing."
+        assert len(set(parts)) == len(parts), f"a part is named twice in {list(parts)}."
+        for part in parts:
+            assert isinstance(part, str), f"a part must be named by text, not {part!r}."
+            self.model.compile(part)
+
+    def test_a_part_that_is_not_there_is_refused(self) -> None:
+        try:
+            self.model.compile("no such part")
+        except Exception:
+            return
+        raise AssertionError("a part that parts() does not name was compiled: compile() takes any name.")
+
+
 class PluginLaws(_Laws):
     """The laws of a plugin as a whole. Set ``hook_module`` to its dotted name, as in the entry point."""
 
@@ -573,6 +594,11 @@ def check_risk_rule(model: Any, rule: Any = None) -> None:
 def check_latency(model: Any) -> None:
     """Every law of a latency model. Raises AssertionError naming the time that breaks one."""
     run_laws(type("Laws", (LatencyLaws,), {"model": model}))
+
+
+def check_warmup(model: Any) -> None:
+    """Every law of what is compiled ahead. Raises AssertionError naming the part that breaks one."""
+    run_laws(type("Laws", (WarmupLaws,), {"model": model}))
 
 
 def check_component(component: Any) -> None:

@@ -1,4 +1,4 @@
-"""What this plugin announces: the simulated broker, measured latencies, and a command that compiles."""
+"""What this plugin announces: the simulated broker, measured latencies, and what it compiles."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from qengine_broker_sim.latency import MeasuredLatency
 from qengine_broker_sim.settings import SimulatedBroker
-from qengine_broker_sim.warmup import WarmupCommand
-from qengine_core.plugin import BrokerSpec, CommandSpec, LatencySpec, implements
+from qengine_broker_sim.warmup import BrokerCode
+from qengine_core.plugin import BrokerSpec, LatencySpec, WarmupSpec, implements
 
 
 @implements.brokers
@@ -17,17 +17,13 @@ def brokers() -> Iterable[BrokerSpec]:
     )
 
 
-@implements.commands
-def commands() -> Iterable[CommandSpec]:
-    yield CommandSpec(
-        name="warmup",
-        summary="Compile the simulated broker now, so that no run waits for it.",
-        component=WarmupCommand,
-    )
-
-
 @implements.latency_models
 def latency_models() -> Iterable[LatencySpec]:
     yield LatencySpec(
         name="measured", summary="Latencies of orders as they were measured, by time.", component=MeasuredLatency
     )
+
+
+@implements.warmups
+def warmups() -> Iterable[WarmupSpec]:
+    yield WarmupSpec(name="simulated-broker", summary="Sending, matching and settling orders.", component=BrokerCode)

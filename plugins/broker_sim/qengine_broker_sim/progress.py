@@ -39,7 +39,7 @@ def _tell(part: str) -> None:
     if not _told:
         _told.append(reading() - _PATIENCE)
         print(
-            "Compiling machine code, once on this machine; `qengine warmup` makes the broker's ahead, in about 20 s.",
+            "Compiling machine code, once on this machine; `qengine warmup` does it ahead, in half a minute.",
             file=sys.stderr,
         )
     print(f"  {reading() - _told[0]:3.0f} s  {part}", file=sys.stderr, flush=True)

@@ -1,47 +1,46 @@
-"""``qengine warmup``: makes the machine code of the broker ahead of the first run, which would wait for it."""
+"""What ``qengine warmup`` compiles of the simulated broker: every part that some run may ask for."""
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 
 from qengine_core.manager import Plugins
 from qengine_core.plugin import component
 
-__all__ = ["WarmupCommand"]
+__all__ = ["BrokerCode"]
 
 # What takes longest is begun first, so that it does not run alone at the end.
-_LONGEST = ("tangle", "submit", "walk", "turn", "execute")
+_LONGEST = ("tangle", "match", "turn", "walk", "execute")
+_MODELS = "models"
 
 
 @component
-class WarmupCommand:
-    """Compiles every part of the simulated broker that some run may ask for, as far as that has not been done.
+class BrokerCode:
+    """The entry points, the functions that they call by address, and the cost models of all plugins."""
 
-    Worth doing once after installing, and where an image is built. The code is kept beside the sources, or where
-    the environment variable ``NUMBA_CACHE_DIR`` says; what has changed since is compiled again.
-    """
-
-    def configure(self, parser: argparse.ArgumentParser) -> None:
-        """Add the command's arguments."""
-        parser.add_argument("--workers", type=int, default=2, help="processes at a time (default: %(default)s)")
-
-    def main(self, options: argparse.Namespace, plugins: Plugins) -> int:
-        """Compile, and say so."""
-        from concurrent.futures import ProcessPoolExecutor
-        from multiprocessing import get_context
-
+    def parts(self) -> Sequence[str]:
         from qengine_broker_sim import entries
 
-        names = dict.fromkeys((*_LONGEST, *entries.everything()))
-        with ProcessPoolExecutor(max(1, options.workers), mp_context=get_context("spawn")) as pool:
-            list(pool.map(_make, names))
-        print("The simulated broker is compiled.")
-        return 0
+        return [*dict.fromkeys((*_LONGEST, *entries.everything())), _MODELS]
+
+    def compile(self, part: str) -> None:
+        from qengine_broker_sim import entries, progress
+
+        progress.hush()  # whoever warms up knows what he waits for
+        if part == _MODELS:
+            _compile_models()
+        else:
+            entries.everything()[part]()
 
 
-def _make(name: str) -> None:
-    from qengine_broker_sim import entries, progress
+def _compile_models() -> None:
+    """Commissions and slippage are functions of numbers, whatever their rates."""
+    from qengine_portfolio.native import address_of
 
-    progress.hush()  # whoever warms up knows what he waits for
+    from qengine_broker_sim.execution import COMMISSION, SLIPPAGE
 
-    entries.everything()[name]()
+    plugins = Plugins.discover()
+    for kind, signature in (("commission", COMMISSION), ("slippage", SLIPPAGE)):
+        for entry in plugins.all(kind):
+            if not getattr(entry.spec.component, "is_nothing", False):
+                address_of(getattr(entry.spec.component, kind), *signature)

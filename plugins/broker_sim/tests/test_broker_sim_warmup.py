@@ -1,19 +1,11 @@
-"""``qengine warmup``: every entry point is made, by processes of its own."""
+"""What ``qengine warmup`` compiles of the broker, and what a run says that has to wait for it."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 
 from qengine_broker_sim import entries, progress
 from qengine_broker_sim.warmup import _LONGEST
-
-
-def test_the_command_compiles_and_says_so():
-    command = [sys.executable, "-m", "qengine_core", "warmup", "--workers", "1"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=500)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "The simulated broker is compiled.\n", "")
 
 
 def test_what_it_asks_for_first_exists_and_everything_is_asked_for():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from qengine_core.plugin import FeedSpec, implements
+from qengine_core.plugin import FeedSpec, WarmupSpec, implements
 from qengine_feeds.components import CsvFeed, FrameFeed, ParquetFeed, SyntheticFeed
+from qengine_feeds.warmup import FeedCode
 
 
 @implements.feeds
@@ -17,3 +18,9 @@ def feeds() -> Iterable[FeedSpec]:
     yield FeedSpec(name="csv", summary="CSV: a file or a glob, plain or gzipped.", component=CsvFeed)
     yield FeedSpec(name="frame", summary="A Polars, Arrow or pandas frame in memory.", component=FrameFeed)
     yield FeedSpec(name="synthetic", summary="Seeded random prices with gaps and volume.", component=SyntheticFeed)
+
+
+@implements.warmups
+def warmups() -> Iterable[WarmupSpec]:
+    """Announce what is compiled."""
+    yield WarmupSpec(name="feeds", summary="Whether rows of market data can be right.", component=FeedCode)

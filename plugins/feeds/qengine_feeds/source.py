@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -35,6 +34,8 @@ _FRAME_ROWS = 1 << 20
 _AHEAD_ROWS = 1 << 18
 _AHEAD_FILES = 8
 _AHEAD_BATCHES = 2
+# Threads that look at files as a feed is opened. Each holds a column of one.
+_LOOKERS = 4
 _SORTED_IN_MEMORY_ROWS = 5_000_000
 # A part that may have to be sorted is read once if it has no more rows, or its share of them beside others that are
 # open; else its stamps are first.
@@ -60,7 +61,7 @@ def open_tables(feed: TableFeed, name: str, parts: Sequence[Part]) -> TableSourc
             checks.found("empty", f"{layout.part.label} is empty: expected at least one row of data")
     checks.report()
     held = [(layout, count) for layout, count in zip(layouts, counts, strict=True) if count]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(_LOOKERS) as pool:
         each = pool.map if len(held) > 1 else map
         found = list(each(_names, [layout for layout, _ in held]))
         names = _chosen(feed, sorted(set().union(*found)))
