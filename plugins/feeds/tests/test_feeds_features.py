@@ -137,7 +137,7 @@ def test_the_values_do_not_depend_on_when_somebody_begins_to_read_them(
 
 
 def joined(blocks):
-    return {name: np.concatenate([columns[name] for columns in blocks]) for name in blocks[0]}
+    return {name: np.concatenate([columns[name] for columns in blocks]) for name in (blocks[0] if blocks else ())}
 
 
 @pytest.mark.usefixtures("small")
