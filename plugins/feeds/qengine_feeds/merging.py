@@ -178,13 +178,14 @@ def cut(runs: Iterator[Run], rows: int) -> Iterator[Run]:
 
     A piece has at most ``rows`` rows unless one instant alone has more, and never splits an instant. Views
     where possible: only a piece that spans two runs is a copy, and what a run leaves is completed by the next one only
-    if it makes less than half a piece, or its last instant goes on.
+    if both are short, less than an eighth of a piece, or its last instant goes on.
     """
     held: list[Run] = []  # what does not make a certain piece yet
     count = 0
     for run in runs:
         start = 0
-        if 2 * count >= rows and len(run) and run.ts[0] > held[-1].ts[-1]:
+        is_long = 8 * max(count, len(run)) >= rows
+        if count and len(run) and is_long and run.ts[0] > held[-1].ts[-1]:
             yield concatenate(held)
             held, count = [], 0
         while count and start < len(run):

@@ -56,16 +56,26 @@ instants = st.lists(st.integers(0, 12), min_size=1, max_size=60).map(lambda ts: 
 cuts = st.lists(st.integers(0, 60), max_size=6)
 
 
-@given(ts=instants, cuts=cuts, rows=st.integers(1, 9))
-def test_blocks_hold_every_row_once_split_no_instant_and_are_at_least_half_as_long_as_they_may_be(ts, cuts, rows):
+@given(ts=instants, cuts=cuts, rows=st.integers(1, 40))
+def test_blocks_hold_every_row_once_split_no_instant_and_are_joined_where_they_are_short(ts, cuts, rows):
     pieces = list(cut(iter(runs_of(ts, cuts)), rows))
     assert np.concatenate([piece.columns["row"] for piece in pieces]).tolist() == list(range(len(ts)))
     for before, after in itertools.pairwise(pieces):
         assert before.ts[-1] < after.ts[0]
     assert all(len(piece) <= rows or piece.ts[0] == piece.ts[-1] for piece in pieces)
-    for piece, following in itertools.pairwise(pieces):
+    for before, piece, following in zip(pieces, pieces[1:], pieces[2:], strict=False):
         next_instant = int(np.searchsorted(following.ts, following.ts[0], side="right"))
-        assert 2 * len(piece) >= rows or len(piece) + next_instant > rows
+        assert 8 * max(len(before), len(piece)) >= rows or len(piece) + next_instant > rows
+
+
+def test_short_runs_are_joined_and_long_ones_are_not_copied():
+    ts = np.arange(500, dtype=np.int64)
+    joined = [len(piece) for piece in cut(iter(runs_of(ts, range(10, 500, 10))), 400)]
+    assert joined == [50] * 10
+    long_and_short = [60, 70, 130, 140, 200, 210, 270]
+    pieces = list(cut(iter(runs_of(ts, long_and_short)), 400))
+    assert [len(piece) for piece in pieces] == [60, 10, 60, 10, 60, 10, 60, 230]
+    assert all(np.shares_memory(piece.ts, ts) for piece in pieces)
 
 
 @given(data=st.data(), count=st.integers(1, 5))
@@ -168,7 +178,7 @@ def test_every_layout_of_files_gives_the_same_stream(tmp_path, layout, monkeypat
     assert columns["price"].tolist() == by_time["price"].to_list()
     assert list(columns) == ["price", "size"]
     assert sum(lengths) == 90_000
-    assert all(2 * length >= block_rows for length in lengths[:-1])
+    assert all(8 * max(pair) >= block_rows for pair in itertools.pairwise(lengths))
 
 
 def test_a_block_of_one_sorted_series_is_a_view_of_the_frame():
