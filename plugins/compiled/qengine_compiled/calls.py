@@ -199,25 +199,21 @@ _NAN = math.nan
 def _order_method(name: str, side: int) -> None:
     @overload_method(ContextType, name)
     def method(ctx, instrument, quantity, limit=_NAN, stop=_NAN, trail=_NAN, trail_fraction=_NAN, time_in_force=GTC):
-        def trade(ctx, instrument, quantity, limit=_NAN, stop=_NAN, trail=_NAN, trail_fraction=_NAN, time_in_force=GTC):
-            lane = address_of_lane(ctx)
-            at = lane_at(lane)
-            if note(at, instrument, np.int64(side), quantity):
-                return head_of(at.sim).order_count
-            values, how = (float(quantity), _NAN, _NAN, _NAN), (np.int64(0), np.int64(time_in_force))
-            return _send_at(at.send, (lane, np.int64(instrument), np.int64(side), *values, *how))
+        said = limit, stop, trail, trail_fraction, time_in_force
+        is_plain = all(not isinstance(what, types.Type) or isinstance(what, types.Omitted) for what in said)
 
         def send(ctx, instrument, quantity, limit=_NAN, stop=_NAN, trail=_NAN, trail_fraction=_NAN, time_in_force=GTC):
             lane = address_of_lane(ctx)
+            at = lane_at(lane)
+            if is_plain and note(at, instrument, np.int64(side), quantity):
+                return head_of(at.sim).order_count
             by_fraction = trail_fraction == trail_fraction
             distance = trail_fraction if by_fraction else trail
             values = float(quantity), float(limit), float(stop), float(distance)
             how = np.int64(by_fraction), np.int64(time_in_force)
-            return _send_at(lane_at(lane).send, (lane, np.int64(instrument), np.int64(side), *values, *how))
+            return _send_at(at.send, (lane, np.int64(instrument), np.int64(side), *values, *how))
 
-        said = limit, stop, trail, trail_fraction, time_in_force
-        is_plain = all(not isinstance(what, types.Type) or isinstance(what, types.Omitted) for what in said)
-        return trade if is_plain else send
+        return send
 
 
 _order_method("buy", 1)
